@@ -1,0 +1,57 @@
+# Everything a person needs; each target sets up .venv by itself, once per lock file.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+STAMP := $(VENV)/.ready
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest
+WORKERS ?= 2
+
+.PHONY: help setup demo test test-fast faults check bench soak fmt clean lock
+
+help: ## Say what the targets do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Make .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@python="$$(bash .ci/python)"; \
+	echo "setting up $(VENV) with $$python"; \
+	rm -rf $(VENV); "$$python" -m venv $(VENV); \
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock; \
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .; \
+	touch $(STAMP)
+
+demo: $(STAMP) ## Five departments share data under grants and an auditor checks them (KEEP=1 leaves them running)
+	@$(BIN)/concordat demo $(if $(KEEP),--keep)
+
+check: $(STAMP) ## Format, lint, types, import arrows, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@if [ -f docker/Dockerfile ]; then $(BIN)/hadolint docker/Dockerfile; fi
+
+test: check ## Every test but faults, soak and bench, with coverage of the cores
+	$(PYTEST) -n $(WORKERS) -m "not faults and not soak and not bench" --cov --cov-report=term
+
+test-fast: $(STAMP) ## The tests that take at most a minute
+	$(PYTEST) -n $(WORKERS) -m "not faults and not soak and not bench and not demo" tests/unit tests/paper tests/property
+
+faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
+	$(PYTEST) -m faults
+
+soak: $(STAMP) ## The simulator for as long as SEEDS says
+	$(PYTEST) -m soak --timeout 0
+
+bench: $(STAMP) ## Speed, as ratios in one run
+	$(PYTEST) -m bench --timeout 0 -s
+
+fmt: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove .venv and what tools left
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .import_linter_cache

@@ -1,0 +1,1 @@
+"""Verification of a ledger by somebody who trusts no node."""

@@ -1,0 +1,1 @@
+"""Agreement between nodes by Raft, without any input or output of its own."""

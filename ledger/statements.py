@@ -1,0 +1,75 @@
+"""Every signed statement of the system, with its preimage, in one place.
+
+A signature says something only about its preimage. Each preimage here starts with a purpose of its
+own and the ledger it speaks of, so that no signature made for one purpose, or one ledger, can be
+shown as another:
+
+    preimage = "concordat/" purpose "/v1" NUL ‖ ledger id (32 bytes) ‖ payload
+
+| statement        | signed by (key)           | payload                                      |
+|------------------|---------------------------|----------------------------------------------|
+| record           | department (record key)   | the header's bytes                           |
+| proposal         | leader (proposal key)     | term ‖ index ‖ previous hash ‖ SHA-256(data) |
+| exchange-request | consumer (record key)     | the request's bytes                          |
+| genesis          | founder (record key)      | nothing: the ledger id is the genesis' hash  |
+| enrolment        | every enrolled key        | the enrolment's bytes; ledger id all zero    |
+
+Checkpoints are signed as C2SP cosignatures (`ledger.checkpoints`), whose origin line names the
+ledger. Integers are 8 bytes, big-endian; every field before the last has a fixed length, so no two
+statements share a preimage.
+"""
+
+from hashlib import sha256
+
+NO_LEDGER = bytes(32)
+"""Stands for the ledger in statements that are made before it exists."""
+
+
+def _preimage(purpose: str, ledger_id: bytes, payload: bytes) -> bytes:
+    if len(ledger_id) != 32:
+        raise ValueError("a ledger id has 32 bytes")
+    return b"concordat/" + purpose.encode("ascii") + b"/v1\x00" + ledger_id + payload
+
+
+def record_statement(ledger_id: bytes, header: bytes) -> bytes:
+    """What an author signs: header is the record header's bytes (`ledger.records`)."""
+    return _preimage("record", ledger_id, header)
+
+
+def proposal_statement(
+    ledger_id: bytes, *, term: int, index: int, previous_hash: bytes, data: bytes
+) -> bytes:
+    """What a leader signs for the entry it proposes at (term, index); its hash is the entry's.
+
+    previous_hash: hash of the entry at index − 1, 32 bytes (the ledger id for index 1).
+    data: the entry's bytes (`ledger.entries`).
+    """
+    if len(previous_hash) != 32:
+        raise ValueError("an entry's hash has 32 bytes")
+    payload = term.to_bytes(8, "big") + index.to_bytes(8, "big") + previous_hash
+    return _preimage("proposal", ledger_id, payload + sha256(data).digest())
+
+
+def entry_hash(
+    ledger_id: bytes, *, term: int, index: int, previous_hash: bytes, data: bytes
+) -> bytes:
+    """An entry's hash, 32 bytes: SHA-256 of the statement that proposes it."""
+    statement = proposal_statement(
+        ledger_id, term=term, index=index, previous_hash=previous_hash, data=data
+    )
+    return sha256(statement).digest()
+
+
+def exchange_request_statement(ledger_id: bytes, request: bytes) -> bytes:
+    """What a consumer's node signs when it asks a provider's node for data."""
+    return _preimage("exchange-request", ledger_id, request)
+
+
+def genesis_statement(ledger_id: bytes) -> bytes:
+    """What each founder signs; ledger_id is the SHA-256 of the genesis' bytes."""
+    return _preimage("genesis", ledger_id, b"")
+
+
+def enrolment_statement(enrolment: bytes) -> bytes:
+    """What every key of an enrolment signs, to show that its private half is held."""
+    return _preimage("enrolment", NO_LEDGER, enrolment)

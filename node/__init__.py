@@ -1,0 +1,1 @@
+"""A department's node: the deterministic replica, and the shell with its clock, disk and peers."""

@@ -1,0 +1,126 @@
+"""One spelling per value, and text that every Python judges alike."""
+
+from typing import Annotated
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.codec import Decoder, Format, encode
+from ledger.errors import Malformed
+from ledger.text import text_fault
+
+
+class Inner(Format, frozen=True):
+    name: str
+
+
+class Outer(Format, frozen=True):
+    number: int
+    data: bytes
+    inner: tuple[Inner, ...]
+    note: str | None
+    rest: msgspec.Raw
+
+
+OUTER: Decoder[Outer] = Decoder(Outer, what="outer", bytes_max=1_000)
+
+
+def outer(**changes) -> Outer:
+    fields = {
+        "number": 5,
+        "data": b"\x00",
+        "inner": (Inner("é"),),
+        "note": None,
+        "rest": msgspec.Raw(b"\x01"),
+    }
+    return Outer(**(fields | changes))
+
+
+def test_a_value_reads_back_and_an_independent_decoder_agrees() -> None:
+    data = encode(outer())
+    assert OUTER.decode(data) == outer()
+    assert msgpack.unpackb(data) == [5, b"\x00", [["é"]], None, 1]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        b"\x95\xcc\x05\xc4\x01\x00\x91\x91\xa2\xc3\xa9\xc0\x01",  # 5 in two bytes
+        b"\x95\x05\xc5\x00\x01\x00\x91\x91\xa2\xc3\xa9\xc0\x01",  # a long length of bytes
+        b"\xdc\x00\x05\x05\xc4\x01\x00\x91\x91\xa2\xc3\xa9\xc0\x01",  # a long length of an array
+        b"\x95\x05\xc4\x01\x00\x91\x91\xd9\x02\xc3\xa9\xc0\x01",  # a long length of a text
+    ],
+)
+def test_a_second_spelling_of_the_same_value_is_malformed(spelling: bytes) -> None:
+    assert msgpack.unpackb(spelling) == msgpack.unpackb(encode(outer()))
+    with pytest.raises(Malformed, match="one accepted spelling"):
+        OUTER.decode(spelling)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "truncated"),
+        (encode(outer()) + b"\x00", "trailing"),
+        (encode(outer())[:-1], "truncated"),
+        (b"\x81\xa6number\x05", "Expected `array`"),
+        (b"\x95\x05\xc4\x01\x00\x91\x91\xa1\xff\xc0\x01", "utf-8"),
+        (bytes(1_001), "at most 1000"),
+        (b"\x96\x05\xc4\x01\x00\x90\xc0\x01\x02", "at most length 5"),
+    ],
+)
+def test_bytes_that_are_not_the_format_are_malformed(data: bytes, why: str) -> None:
+    with pytest.raises(Malformed, match=why):
+        OUTER.decode(data)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_decode_to_their_own_spelling_or_are_malformed(data: bytes) -> None:
+    try:
+        value = OUTER.decode(data)
+    except Malformed:
+        return
+    assert encode(value) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("plain\ttext\n", None),
+        ("", None),
+        ("市民", None),
+        ("é", None),
+        ("e\u0301", "Normalization Form C"),
+        ("bell\x07", "control character"),
+        ("é\x07", "control character"),
+        ("del\x7f", "control character"),
+        ("c1\x85", "control character"),
+        ("new in 15: \U0001fae8", "not a character of Unicode 14.0"),
+        ("new in 15: \U00031350", "not a character of Unicode 14.0"),
+        ("unassigned: \U0003fffd", "not a character of Unicode 14.0"),
+        ("\u0378", "not a character of Unicode 14.0"),
+        ("in 14: \U0001fae7", None),
+    ],
+)
+def test_text_is_nfc_over_unicode_14_without_controls(text: str, fault: str | None) -> None:
+    found = text_fault(text)
+    assert (found is None) if fault is None else fault in (found or "")
+
+
+@pytest.mark.parametrize("field", [{"note": "e\u0301"}, {"inner": (Inner("ok"), Inner("\x00"))}])
+def test_text_outside_the_rules_is_malformed_wherever_it_stands(field) -> None:
+    with pytest.raises(Malformed, match="Normalization|control"):
+        OUTER.decode(encode(outer(**field)))
+
+
+def test_limits_in_the_format_are_checked() -> None:
+    class Limited(Format, frozen=True):
+        digest: Annotated[bytes, msgspec.Meta(min_length=2, max_length=2)]
+
+    decoder: Decoder[Limited] = Decoder(Limited, what="limited", bytes_max=100)
+    assert decoder.decode(encode(Limited(b"ab"))).digest == b"ab"
+    with pytest.raises(Malformed, match="length"):
+        decoder.decode(encode(Limited(b"abc")))
