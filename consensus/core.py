@@ -299,12 +299,12 @@ class Raft:
         self._flying_state = hard if hard_news else None
         return Unwritten(self._flying_state, entries, self._log.last)
 
-    def ready(self) -> Ready:
-        """What can be carried out now."""
+    def ready(self, *, hand_out: bool = True) -> Ready:
+        """What can be carried out now. hand_out: whether the driver has room for more entries."""
         soft = SoftState(self._role, self._term, self._leader)
         ready = Ready(
             messages=tuple(self._outbox),
-            committed=self._take_committed(),
+            committed=self._take_committed() if hand_out else (),
             reads=tuple(self._reads),
             evidence=tuple(self._evidence),
             soft_state=soft if soft != self._told else None,

@@ -1,1 +1,15 @@
-"""The rules by which records are accepted, as deterministic functions of the state."""
+"""Contracts: the rules that decide which records enter the ledger, and what they change.
+
+A contract is a function of the state just before a record, the record's header, its document if it
+carries one, and the block's time and height. It answers with writes or with a refusal
+(`contracts.refusals`). It reads no clock, no list and no attachment, so every node and every
+auditor comes to the same answer.
+
+    consortium   who takes part: departments, nodes, keys, settings
+    catalog      datasets and their fields
+    grants       who may read what, for which purpose, on which legal basis, until when
+    exchanges    receipts, acknowledgements, denials, voids
+    registry     which contract judges which kind
+    machine      a whole entry: every check, every contract, the block
+    state        the keys of the state     context   what one contract sees
+"""

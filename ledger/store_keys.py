@@ -9,7 +9,7 @@ the rows marked * is derived from the blocks, and an auditor re-derives and comp
 | `b` height                   | leaf index of the block's header (8 bytes): its records end there|
 | `c` height *                 | certificate of that block (`ledger.certificates`)                |
 | `d` SHA-256                  | leaf index (8) of the first record that carried this document    |
-| `e` Raft index *             | Raft entry: [term, data, proposer, signature]                    |
+| `e` Raft index *             | Raft entry and its hash (`node.raft_log`)                        |
 | `i` SHA-256(list key) number | one item of a growing list (`ledger.list_heads`)                 |
 | `l` leaf index               | leaf's data                                                      |
 | `m` name *                   | the node's own marks, below                                      |
@@ -51,6 +51,9 @@ HARD_STATE_MARK = MARK + b"hard-state"
 
 TIP_MARK = MARK + b"tip"
 """The last executed block, its tree and state (`contracts.machine.Tip`)."""
+
+SIGNED_MARK = MARK + b"signed"
+"""The highest height whose checkpoint this node has signed (8 bytes)."""
 
 BATCH_MARK = MARK + b"batch"
 """The newest batch's sequence number and the chain of batches' hashes, one hash per batch."""

@@ -1,0 +1,31 @@
+"""What a contract knows while it judges one record, and nothing else."""
+
+from dataclasses import dataclass
+
+from contracts.state import Overlay, setting_key
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One record's surroundings.
+
+    state: as just before the record; what the contract writes goes there.
+    department, record_id: the author, and the record's id (32 bytes).
+    time_ms, height: of the block. document: the attached document, None if there is none.
+    items: how many items are attached; 0 if none.
+    """
+
+    state: Overlay
+    department: str
+    actor: str
+    record_id: bytes
+    time_ms: int
+    height: int
+    document: bytes | None
+    items: int
+
+    def setting(self, name: str) -> int:
+        """A consortium setting's value; genesis sets each of them."""
+        value = self.state.get(setting_key(name))
+        assert value is not None, f"genesis sets {name}"
+        return int.from_bytes(value, "big")

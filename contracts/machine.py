@@ -1,0 +1,357 @@
+"""Executes entries: records in order, each accepted or refused, then the block that says so.
+
+    tip + entry ── checks ── contracts ── state ──> block, writes, next tip
+
+The result is a function of the tip, the state and the entry alone. Checks that every record has to
+pass come before its contract, cheapest first, and each has a refusal code of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.consortium import department_of_key, genesis_voters, member, setting
+from contracts.context import Context
+from contracts.exchanges import lines_fault
+from contracts.refusals import Refusal
+from contracts.registry import CONTRACTS
+from contracts.state import Overlay, View
+from ledger.attachments import attached_fault, parse_items
+from ledger.blocks import BlockHeader, VoterSets, block_hash
+from ledger.codec import Decoder, Format, encode
+from ledger.entries import Entry
+from ledger.errors import Malformed
+from ledger.genesis import GenesisFile
+from ledger.records import Record, parse_record
+from ledger.state_tree import StateTree
+from ledger.tree import CompactRange, leaf_hash
+from ledger.types import Hash, Height, LeafIndex, Natural, TreeSize, next_height, next_leaf_index
+
+_CONTRACT_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a contract's own mistake raises; it strikes every replica alike. A damaged store raises
+something else, and lack of memory too: those must end the node instead."""
+
+
+class Tip(Format, frozen=True):
+    """The end of the executed ledger: everything the next block builds on.
+
+    tree_size, tree_hashes: the compact range over all leaves. time_ms: the block's.
+    """
+
+    height: Natural
+    term: Natural
+    time_ms: Natural
+    block_hash: Hash
+    tree_size: Natural
+    tree_hashes: tuple[Hash, ...]
+    state_root: Hash
+    voters: VoterSets
+
+    def to_bytes(self) -> bytes:
+        """The tip as a store keeps it."""
+        return encode(self)
+
+    def tree(self) -> CompactRange:
+        """The tree so far."""
+        return CompactRange(TreeSize(self.tree_size), self.tree_hashes)
+
+
+_TIP: Decoder[Tip] = Decoder(Tip, what="tip", bytes_max=64 * 1024)
+
+
+def parse_tip(data: bytes) -> Tip:
+    """A tip from its bytes. Raises Malformed."""
+    return _TIP.decode(data)
+
+
+def genesis_tip(genesis: GenesisFile, *, state_root: bytes) -> Tip:
+    """Height 0: no leaf yet; the first block's previous hash is the ledger id."""
+    return Tip(
+        height=0,
+        term=0,
+        time_ms=genesis.genesis.created_ms,
+        block_hash=genesis.ledger_id,
+        tree_size=0,
+        tree_hashes=(),
+        state_root=state_root,
+        voters=genesis_voters(genesis.genesis),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A record on its way in. record: None if the bytes are none, and then `fault` says why.
+
+    signature_valid: whether its signature is its header's key's, by `ledger.signatures.verify`.
+    """
+
+    record: Record | None
+    fault: str
+    signature_valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that is not in the ledger. record_id: None if its bytes are no record."""
+
+    record_id: bytes | None
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutedBlock:
+    """What one entry made.
+
+    accepted: in order; their leaves start at `first_leaf_index`, the header's leaf follows.
+    leaf_hashes: of all new leaves. writes: state values by key. pages: of the state tree by path.
+    list_items: (list key, number, item) appended to growing lists.
+    """
+
+    header: BlockHeader
+    header_bytes: bytes
+    first_leaf_index: LeafIndex
+    accepted: tuple[Record, ...]
+    refused: tuple[Refused, ...]
+    leaf_hashes: tuple[bytes, ...]
+    writes: dict[bytes, bytes]
+    pages: dict[bytes, bytes]
+    list_items: tuple[tuple[bytes, int, bytes], ...]
+    tip: Tip
+
+    @property
+    def height(self) -> Height:
+        """The block's height."""
+        return Height(self.header.height)
+
+
+def candidate(raw: bytes) -> Candidate:
+    """A record's bytes as a candidate whose signature is still to be checked."""
+    try:
+        return Candidate(parse_record(raw), "", signature_valid=False)
+    except Malformed as error:
+        return Candidate(None, str(error), signature_valid=False)
+
+
+class _Written:
+    """The state with the block's accepted writes over it."""
+
+    __slots__ = ("_view", "items", "writes")
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.writes: dict[bytes, bytes] = {}
+        self.items: list[tuple[bytes, int, bytes]] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key` as of the records before."""
+        value = self.writes.get(key)
+        return self._view.get(key) if value is None else value
+
+
+class Execution:
+    """One block while its records are judged, in order."""
+
+    def __init__(
+        self,
+        *,
+        ledger_id: bytes,
+        height: Height,
+        time_ms: int,
+        view: View,
+        nonce_used: Callable[[bytes, bytes], bool],
+        attachments_may_be_missing: bool = False,
+    ) -> None:
+        """nonce_used(key, nonce): whether an earlier block accepted a record with both."""
+        self._ledger_id = ledger_id
+        self._height = height
+        self._time_ms = time_ms
+        self._state = _Written(view)
+        self._nonce_used = nonce_used
+        self._lenient = attachments_may_be_missing
+        self._window_ms = setting(view, "record-window-ms")
+        self._skew_ms = setting(view, "record-skew-ms")
+        self._quota = setting(view, "records-per-block")
+        self._nonces: set[tuple[bytes, bytes]] = set()
+        self._counts: dict[str, int] = {}
+
+    @property
+    def writes(self) -> dict[bytes, bytes]:
+        """State values written so far."""
+        return self._state.writes
+
+    @property
+    def list_items(self) -> tuple[tuple[bytes, int, bytes], ...]:
+        """Items appended to growing lists so far."""
+        return tuple(self._state.items)
+
+    def judge(self, entry: Candidate) -> Refusal | None:
+        """Accepts the next record and applies its writes, or says why not."""
+        record = entry.record
+        if record is None:
+            return Refusal("malformed-record", entry.fault)
+        refusal = self._envelope(record, signature_valid=entry.signature_valid)
+        if refusal is not None:
+            return refusal
+        contract = CONTRACTS.get(record.header.kind)
+        if contract is None:
+            return Refusal("unknown-kind", record.header.kind)
+        try:
+            body = contract.body.decode(bytes(record.header.body))
+        except Malformed as error:
+            return Refusal("malformed-body", str(error))
+        attached = self._attached(record, contract.attaches, body)
+        if attached is not None:
+            return attached
+        overlay = Overlay(self._state)
+        context = self._context(record, overlay)
+        try:
+            refusal = contract.judge(context, body)
+        except _CONTRACT_FAILURES as error:
+            refusal = Refusal("internal-error", f"{record.header.kind}: {type(error).__name__}")
+        if refusal is None:
+            writes, items = overlay.take()
+            self._state.writes.update(writes)
+            self._state.items += items
+            header = record.header
+            self._nonces.add((header.key, header.nonce))
+            self._counts[header.department] = self._counts.get(header.department, 0) + 1
+        return refusal
+
+    def _envelope(self, record: Record, *, signature_valid: bool) -> Refusal | None:
+        header = record.header
+        if header.ledger_id != self._ledger_id:
+            return Refusal("wrong-ledger", header.ledger_id.hex())
+        if member(self._state, header.department) is None:
+            return Refusal("unknown-department", header.department)
+        if department_of_key(self._state, header.key) != header.department:
+            return Refusal("unknown-key", f"{header.key.hex()} for {header.department}")
+        window_ms = header.valid_until_ms - header.created_ms
+        if not 0 < window_ms <= self._window_ms:
+            return Refusal("window-too-long", f"{window_ms} ms, 1 to {self._window_ms} allowed")
+        if header.created_ms > self._time_ms + self._skew_ms:
+            return Refusal("not-yet-valid", f"{header.created_ms - self._time_ms} ms ahead")
+        if self._time_ms >= header.valid_until_ms:
+            return Refusal("expired", f"{self._time_ms - header.valid_until_ms} ms ago")
+        nonce = (header.key, header.nonce)
+        if nonce in self._nonces or self._nonce_used(*nonce):
+            return Refusal("replayed", header.nonce.hex())
+        if self._counts.get(header.department, 0) >= self._quota:
+            return Refusal("quota-exceeded", f"{self._quota} records a block")
+        if not signature_valid:
+            return Refusal("bad-signature", header.key.hex())
+        return None
+
+    def _attached(self, record: Record, wanted: str | None, body: Any) -> Refusal | None:
+        announced = record.header.attached
+        form = None if announced is None else announced.form
+        if form != wanted:
+            return Refusal("attachment-mismatch", f"{wanted or 'nothing'} belongs to this kind")
+        if announced is None:
+            return None
+        if record.attached is None:
+            if self._lenient and form == "items":
+                return None
+            return Refusal("attachment-mismatch", "it is missing")
+        fault = attached_fault(announced, record.attached)
+        if fault is None and form == "items":
+            fault = lines_fault(body.lines, parse_items(record.attached))
+        return None if fault is None else Refusal("attachment-mismatch", fault)
+
+    def _context(self, record: Record, overlay: Overlay) -> Context:
+        announced = record.header.attached
+        is_document = announced is not None and announced.form == "document"
+        return Context(
+            state=overlay,
+            department=record.header.department,
+            actor=record.header.actor,
+            record_id=record.record_id,
+            time_ms=self._time_ms,
+            height=self._height,
+            document=record.attached if is_document else None,
+            items=announced.count if announced is not None and not is_document else 0,
+        )
+
+
+def execute_entry(
+    *,
+    ledger_id: bytes,
+    tip: Tip,
+    term: int,
+    entry_hash: bytes,
+    entry: Entry,
+    candidates: Sequence[Candidate],
+    view: View,
+    state_tree: StateTree,
+    nonce_used: Callable[[bytes, bytes], bool],
+    attachments_may_be_missing: bool = False,
+) -> ExecutedBlock:
+    """The block of the entry after `tip`. candidates: of `entry.records`, in order.
+
+    entry.time_ms before the tip's time counts as the tip's. view, state_tree: as of the tip.
+    """
+    height = next_height(Height(tip.height))
+    execution = Execution(
+        ledger_id=ledger_id,
+        height=height,
+        time_ms=max(entry.time_ms, tip.time_ms),
+        view=view,
+        nonce_used=nonce_used,
+        attachments_may_be_missing=attachments_may_be_missing,
+    )
+    accepted: list[Record] = []
+    refused: list[Refused] = []
+    for each in candidates:
+        refusal = execution.judge(each)
+        if refusal is None:
+            assert each.record is not None
+            accepted.append(each.record)
+        else:
+            record_id = None if each.record is None else each.record.record_id
+            refused.append(Refused(record_id, refusal))
+    update = state_tree.update(execution.writes)
+    tree = tip.tree()
+    header = BlockHeader(
+        version=1,
+        ledger_id=ledger_id,
+        height=height,
+        previous_hash=tip.block_hash,
+        term=term,
+        entry_hash=entry_hash,
+        time_ms=max(entry.time_ms, tip.time_ms),
+        tree_size=tip.tree_size,
+        tree_root=tree.root(),
+        state_root=update.root,
+        voters=tip.voters,
+        record_count=len(accepted),
+    )
+    header_bytes = header.to_bytes()
+    hashes = tuple(leaf_hash(record.leaf_bytes) for record in accepted) + (leaf_hash(header_bytes),)
+    grown = tree.extend(hashes)
+    return ExecutedBlock(
+        header=header,
+        header_bytes=header_bytes,
+        first_leaf_index=next_leaf_index(TreeSize(tip.tree_size)),
+        accepted=tuple(accepted),
+        refused=tuple(refused),
+        leaf_hashes=hashes,
+        writes=execution.writes,
+        pages=update.pages,
+        list_items=execution.list_items,
+        tip=Tip(
+            height=height,
+            term=term,
+            time_ms=header.time_ms,
+            block_hash=block_hash(header_bytes),
+            tree_size=grown.size,
+            tree_hashes=grown.hashes,
+            state_root=update.root,
+            voters=header.voters,
+        ),
+    )

@@ -1,0 +1,149 @@
+"""Every reason for which a record is refused, in one place.
+
+A refusal is a value: every node refuses the same record for the same reason, and a refused record
+never becomes part of the ledger. Codes are stable; the words beside them are for people.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a code means, and what whoever meets it can do."""
+
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a record is refused. detail: the particular case, for a person."""
+
+    code: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        assert self.code in REFUSALS, f"{self.code} is not in the table of refusals"
+
+
+_RESEND = "Build the record again and sign it again."
+
+REFUSALS: dict[str, Explanation] = {
+    "malformed-record": Explanation(
+        "The bytes are not a record in its one accepted spelling.", _RESEND
+    ),
+    "wrong-ledger": Explanation(
+        "The record names another ledger.", "Check which genesis file the signer uses."
+    ),
+    "unknown-department": Explanation(
+        "No such department is a member.", "Check the department's short name."
+    ),
+    "unknown-key": Explanation(
+        "The key is not one that the ledger gives this department for records.",
+        "Sign with an enrolled record key.",
+    ),
+    "not-yet-valid": Explanation(
+        "The record was created in the future, by the ledger's time.",
+        "Set the signer's clock; then sign again.",
+    ),
+    "expired": Explanation("The record's window is over.", _RESEND),
+    "window-too-long": Explanation(
+        "The record would be valid for longer than the consortium allows, or for no time at all.",
+        "Choose valid_until within the setting record-window-ms.",
+    ),
+    "replayed": Explanation(
+        "A record with this key and nonce is in the ledger.",
+        "Nothing: the first one counts. For another record, draw another nonce.",
+    ),
+    "bad-signature": Explanation("The signature is not the key's over this header.", _RESEND),
+    "attachment-mismatch": Explanation(
+        "What is attached is missing, unexpected or not what the header announces.", _RESEND
+    ),
+    "unknown-kind": Explanation(
+        "No contract in force knows this kind of record.", "See docs/FORMATS.md for the kinds."
+    ),
+    "malformed-body": Explanation(
+        "The body is not this kind's format in its one accepted spelling.", _RESEND
+    ),
+    "quota-exceeded": Explanation(
+        "The department has more records in this block than its quota.", "Try again a moment later."
+    ),
+    "internal-error": Explanation(
+        "A contract failed on this record.", "Report the record to the makers of Concordat."
+    ),
+    "dataset-exists": Explanation(
+        "The department already published a dataset of this name.",
+        "Change the dataset, or choose another name.",
+    ),
+    "unknown-dataset": Explanation(
+        "There is no such dataset.", "List the catalogue: `concordat dataset list`."
+    ),
+    "dataset-withdrawn": Explanation(
+        "The publisher withdrew the dataset.", "Ask the publisher what replaces it."
+    ),
+    "invalid-dataset": Explanation(
+        "The description contradicts itself or the rules of the catalogue.",
+        "Correct the description named in the detail.",
+    ),
+    "incompatible-change": Explanation(
+        "The change would remove a field or alter its type, which grants rely on.",
+        "Withdraw the dataset and publish another one.",
+    ),
+    "not-shared": Explanation(
+        "The dataset's sharing class allows no grants.", "Ask the publisher to change the class."
+    ),
+    "own-dataset": Explanation(
+        "A department needs no grant for its own data.", "Read it directly."
+    ),
+    "unknown-field": Explanation(
+        "A field is not in the dataset, or is named twice.",
+        "See the dataset's fields: `concordat dataset show`.",
+    ),
+    "invalid-validity": Explanation(
+        "The validity ends before it starts, is over, or is longer than allowed.",
+        "Choose another validity.",
+    ),
+    "unknown-grant": Explanation(
+        "There is no such grant.", "Check the grant's id: `concordat grant list`."
+    ),
+    "not-the-provider": Explanation(
+        "Only the dataset's publisher may do this.", "Ask the provider."
+    ),
+    "not-the-consumer": Explanation("Only the grant's consumer may do this.", "Ask the consumer."),
+    "already-decided": Explanation(
+        "The grant is no longer in the state that this needs.",
+        "See where it stands: `concordat grant show`.",
+    ),
+    "grant-not-active": Explanation(
+        "The grant is not approved.", "Wait for the provider's decision."
+    ),
+    "grant-revoked": Explanation("The grant was revoked.", "Request another grant."),
+    "grant-withdrawn": Explanation("The consumer withdrew the grant.", "Request another grant."),
+    "grant-not-started": Explanation(
+        "The grant's validity has not begun.", "Try again when it has."
+    ),
+    "grant-expired": Explanation("The grant's validity is over.", "Request another grant."),
+    "exchanges-exhausted": Explanation(
+        "The grant's limit of exchanges is reached.", "Request another grant."
+    ),
+    "rows-exhausted": Explanation(
+        "The grant's limit of rows would be exceeded.",
+        "Narrow the query, or request another grant.",
+    ),
+    "invalid-lines": Explanation(
+        "The lines name a grant twice, or do not add up to what is attached.", _RESEND
+    ),
+    "more-than-received": Explanation(
+        "More is acknowledged or voided than receipts say was exchanged.",
+        "Reconcile both halves: `concordat audit gaps`.",
+    ),
+    "purpose-mismatch": Explanation(
+        "The exchange states another purpose than its grant.",
+        "State the grant's purpose, or request a grant for the other one.",
+    ),
+    "not-granted-field": Explanation(
+        "The exchange asks for a field that its grant does not name.",
+        "Ask for granted fields only.",
+    ),
+}
+"""All codes. The last two are a provider's, for denials; the others are the contracts'."""

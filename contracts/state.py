@@ -1,0 +1,119 @@
+"""The state that contracts read and write: keys, a view, and the writes of one record over it.
+
+Every key begins with a word and a slash; the parts after it have a fixed length or exclude the
+slash, so no two things share a key. Values are `ledger.codec` formats.
+
+| key                                            | value                          |
+|------------------------------------------------|--------------------------------|
+| `setting/` name                                | number (8 bytes)               |
+| `department/` name                             | `consortium.Member`            |
+| `key/` record key                              | `consortium.KeyState`          |
+| `node/` node id                                | `consortium.NodeState`         |
+| `dataset/` publisher `/` name                  | `catalog.Dataset`              |
+| `grant/` grant id                              | `grants.Grant`                 |
+| `list/datasets/` publisher                     | head: names of datasets        |
+| `list/grants/` publisher `/` name              | head: grant ids                |
+| `list/held/` consumer `/` publisher `/` name   | head: grant ids                |
+| `list/receipts/` grant id                      | head: record id, line (2 bytes)|
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ledger.list_heads import EMPTY_LIST, ListHead, parse_list_head
+
+STATE_READS_MAX = 512
+"""Limit of the state operations that one record may cause."""
+
+
+class View(Protocol):
+    """The state just before something happens."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+
+
+class Overlay:
+    """Writes over a view. `take` ends a record: its writes and list items in order."""
+
+    __slots__ = ("_lists", "_operations", "_view", "_writes")
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._writes: dict[bytes, bytes] = {}
+        self._lists: list[tuple[bytes, int, bytes]] = []
+        self._operations = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        """The newest value at `key`."""
+        self._operations += 1
+        assert self._operations <= STATE_READS_MAX, "a record causes too many state operations"
+        value = self._writes.get(key)
+        return self._view.get(key) if value is None else value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Sets `key`."""
+        self._writes[key] = value
+
+    def append(self, list_key: bytes, items: Iterable[bytes]) -> None:
+        """Appends items to the growing list whose head is at `list_key`."""
+        stored = self.get(list_key)
+        head: ListHead = EMPTY_LIST if stored is None else parse_list_head(stored)
+        added = tuple(items)
+        for number, item in enumerate(added, start=head.count):
+            self._lists.append((list_key, number, item))
+        self.put(list_key, head.append(added).to_bytes())
+
+    def take(self) -> tuple[dict[bytes, bytes], list[tuple[bytes, int, bytes]]]:
+        """Everything written: values by key, and (list key, number, item)."""
+        return self._writes, self._lists
+
+
+def setting_key(name: str) -> bytes:
+    """Key of a consortium setting."""
+    return b"setting/" + name.encode("ascii")
+
+
+def department_key(name: str) -> bytes:
+    """Key of a member."""
+    return b"department/" + name.encode("ascii")
+
+
+def record_key_key(key: bytes) -> bytes:
+    """Key of a record key's state."""
+    return b"key/" + key
+
+
+def node_key(node_id: bytes) -> bytes:
+    """Key of a node's state."""
+    return b"node/" + node_id
+
+
+def dataset_key(publisher: str, name: str) -> bytes:
+    """Key of a dataset."""
+    return f"dataset/{publisher}/{name}".encode("ascii")
+
+
+def grant_key(grant_id: bytes) -> bytes:
+    """Key of a grant."""
+    return b"grant/" + grant_id
+
+
+def datasets_list(publisher: str) -> bytes:
+    """Head of a department's datasets."""
+    return f"list/datasets/{publisher}".encode("ascii")
+
+
+def grants_list(publisher: str, name: str) -> bytes:
+    """Head of every grant on a dataset, whatever became of it."""
+    return f"list/grants/{publisher}/{name}".encode("ascii")
+
+
+def held_list(consumer: str, publisher: str, name: str) -> bytes:
+    """Head of a consumer's grants on a dataset."""
+    return f"list/held/{consumer}/{publisher}/{name}".encode("ascii")
+
+
+def receipts_list(grant_id: bytes) -> bytes:
+    """Head of a grant's receipt lines."""
+    return b"list/receipts/" + grant_id

@@ -1,0 +1,81 @@
+"""What nodes say to each other about the ledger, beside the messages of consensus.
+
+All are frozen and tagged, so that one decoder reads whatever arrives on a consensus connection.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from consensus import messages as consensus_messages
+from ledger.checkpoints import Checkpoint
+from ledger.codec import Decoder, Format
+from ledger.records import RECORD_BYTES_MAX
+from ledger.types import Hash, Natural, Signature
+
+FORWARD_RECORDS_MAX = 1_000
+"""Limit of the records in one `Forward`."""
+
+COSIGNATURES_MAX = 1_000
+"""Limit of the signatures in one `Cosignatures`."""
+
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+"""Limit of one peer message, in bytes; greater than the largest append."""
+
+
+class Forward(Format, frozen=True, tag=100):
+    """Records for the leader to propose; their submitter resends them until they are executed."""
+
+    records: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=RECORD_BYTES_MAX)], ...],
+        Meta(min_length=1, max_length=FORWARD_RECORDS_MAX),
+    ]
+
+
+class ForwardRefused(Format, frozen=True, tag=101):
+    """The leader cannot take these records now: its queue is full."""
+
+    record_ids: Annotated[tuple[Hash, ...], Meta(max_length=FORWARD_RECORDS_MAX)]
+    retry_after_ms: Natural
+
+
+class SignedCheckpoint(Format, frozen=True):
+    """A node's signature on the checkpoint at the end of a block (`ledger.checkpoints`)."""
+
+    height: Natural
+    tree_size: Natural
+    root: Hash
+    timestamp_s: Natural
+    signature: Signature
+
+    def checkpoint(self, ledger_id: bytes) -> Checkpoint:
+        """What is signed."""
+        return Checkpoint(ledger_id, self.height, self.tree_size, self.root)
+
+
+SIGNED_CHECKPOINT: Decoder[SignedCheckpoint] = Decoder(
+    SignedCheckpoint, what="signed checkpoint", bytes_max=1024
+)
+
+
+class Cosignatures(Format, frozen=True, tag=102):
+    """The sender's own checkpoint signatures, oldest first."""
+
+    checkpoints: Annotated[
+        tuple[SignedCheckpoint, ...], Meta(min_length=1, max_length=COSIGNATURES_MAX)
+    ]
+
+
+class CertificateNews(Format, frozen=True, tag=103):
+    """The newest certificate the sender knows (`ledger.certificates`)."""
+
+    certificate: Annotated[bytes, Meta(max_length=64 * 1024)]
+
+
+PeerMessage = (
+    consensus_messages.AnyMessage | Forward | ForwardRefused | Cosignatures | CertificateNews
+)
+
+PEER_MESSAGE: Decoder[PeerMessage] = Decoder(
+    PeerMessage, what="peer message", bytes_max=MESSAGE_BYTES_MAX
+)
