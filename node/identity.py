@@ -1,0 +1,129 @@
+"""A node's private keys and secret: one small file each, mode 0600, never shown, never backed up.
+
+| file              | what for                                                       |
+|-------------------|----------------------------------------------------------------|
+| `checkpoint.key`  | signs checkpoints; its public key *is* the node                |
+| `proposal.key`    | signs proposals while the node leads                           |
+| `record.key`      | signs the department's records                                 |
+| `tls.key`         | identifies the node to its peers                               |
+| `publication.key` | the node's own transparency-log signature                      |
+| `witness.key`     | witnesses other logs                                           |
+| `secret.key`      | derives nonces, and encrypts what the node keeps for itself    |
+
+Each holds 32 bytes in hexadecimal: an Ed25519 seed (RFC 8032 §5.1.5), or the secret.
+"""
+
+import hmac
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+from ledger.genesis import NodeDescription
+from ledger.signatures import Signer
+from node.errors import IdentityInvalid
+
+_SIGNING = ("checkpoint", "proposal", "record", "tls", "publication", "witness")
+_ALL = (*_SIGNING, "secret")
+
+
+class Identity:
+    """The keys, loaded. Signs; shows public keys only."""
+
+    __slots__ = ("_secret", "_seeds", "_signers")
+
+    def __init__(self, seeds: dict[str, bytes]) -> None:
+        self._seeds = seeds
+        self._signers = {name: Signer(seeds[name]) for name in _SIGNING}
+        self._secret = seeds["secret"]
+
+    def __repr__(self) -> str:
+        return f"Identity({self.node_id.hex()[:16]}…)"
+
+    @property
+    def node_id(self) -> bytes:
+        """The checkpoint key's public half: who this node is."""
+        return self._signers["checkpoint"].public_key
+
+    @property
+    def record_key(self) -> bytes:
+        """The public key with which this node signs its department's records."""
+        return self._signers["record"].public_key
+
+    @property
+    def tls_seed(self) -> bytes:
+        """The TLS key's seed, for the TLS library alone."""
+        return self._seeds["tls"]
+
+    def sign_checkpoint(self, message: bytes) -> bytes:
+        """Signature by the checkpoint key."""
+        return self._signers["checkpoint"].sign(message)
+
+    def sign_proposal(self, message: bytes) -> bytes:
+        """Signature by the proposal key."""
+        return self._signers["proposal"].sign(message)
+
+    def sign_record(self, message: bytes) -> bytes:
+        """Signature by the record key."""
+        return self._signers["record"].sign(message)
+
+    def sign_all(self, message: bytes) -> tuple[bytes, ...]:
+        """Each key's signature, in the order of `Department.keys()` for one node."""
+        order = ("record", "checkpoint", "proposal", "tls", "publication", "witness")
+        return tuple(self._signers[name].sign(message) for name in order)
+
+    def derive(self, purpose: str, *parts: bytes) -> bytes:
+        """32 secret bytes for one purpose, the same for the same parts."""
+        message = purpose.encode() + b"\x00"
+        for part in parts:
+            message += len(part).to_bytes(4, "big") + part
+        return hmac.new(self._secret, message, sha256).digest()
+
+    def description(self, *, rpc_address: str) -> NodeDescription:
+        """The node as its department enrols it."""
+        return NodeDescription(
+            node_id=self.node_id,
+            proposal_key=self._signers["proposal"].public_key,
+            tls_key=self._signers["tls"].public_key,
+            publication_key=self._signers["publication"].public_key,
+            witness_key=self._signers["witness"].public_key,
+            rpc_address=rpc_address,
+        )
+
+
+def create_identity(folder: Path) -> Identity:
+    """Draws new keys into `folder`, which must not hold any. Raises IdentityInvalid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if any((folder / f"{name}.key").exists() for name in _ALL):
+        raise IdentityInvalid(
+            f"{folder} holds keys already", remedy="Keys are never overwritten: choose another."
+        )
+    for name in _ALL:
+        path = folder / f"{name}.key"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_bytes(32).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    return load_identity(folder)
+
+
+def load_identity(folder: Path) -> Identity:
+    """The keys in `folder`. Raises IdentityInvalid naming the file that is wrong."""
+    return Identity({name: read_secret(folder / f"{name}.key") for name in _ALL})
+
+
+def read_secret(path: Path) -> bytes:
+    """32 bytes from a file of mode 0600. Raises IdentityInvalid."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise IdentityInvalid(f"{path} can be read by others", remedy=f"chmod 600 {path}")
+        content = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise IdentityInvalid(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise IdentityInvalid(f"{path} is not 32 bytes in hexadecimal") from None
+    if len(content) != 32:
+        raise IdentityInvalid(f"{path} is not 32 bytes in hexadecimal")
+    return content

@@ -1,0 +1,22 @@
+"""How nodes talk: TLS 1.3 with pinned keys, and frames with a limit.
+
+    frame = length of the rest (4 bytes, big-endian) ‖ type (1 byte) ‖ payload
+
+    dialler                                   listener
+      hello [version, ledger, node, purpose] ─>
+                                            <─ hello, or goodbye with a reason
+      purpose "messages":  message, ping ───>  (one direction; the listener dials back for its own)
+      purpose "rpc":       request ─────────>
+                           <──── chunk … chunk, end | error
+                           cancel ──────────>
+
+Each side knows the other by the key in its certificate, which must be one that the ledger names;
+there is no certificate authority. Consensus messages and RPC use connections of their own, so bulk
+answers never hold up a heartbeat. Queues are limited; what does not fit is dropped, because every
+message of the replica may be lost, while an RPC is refused.
+"""
+
+from node.peers.network import Peer, PeerLimits, PeerNetwork
+from node.peers.rpc import PeerUnavailable, RpcError
+
+__all__ = ["Peer", "PeerLimits", "PeerNetwork", "PeerUnavailable", "RpcError"]

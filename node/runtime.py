@@ -1,0 +1,417 @@
+"""The running node: the replica, its store, its peers and the clock, joined on one event loop.
+
+Decides nothing. It feeds the replica its inputs and carries out its effects: batches are written by
+one thread of their own, signatures checked by others, messages queued for peers. A write that fails
+ends the node, because what the disk then holds is unknown (P42).
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from consensus import Settings
+from consensus.errors import LogBroken
+from consensus.types import Tick
+from contracts.consortium import check_genesis, node
+from contracts.machine import Tip, parse_tip
+from ledger import store_keys
+from ledger.certificates import Certificate
+from ledger.codec import encode
+from ledger.errors import LedgerError, Malformed
+from ledger.genesis import GenesisFile, parse_genesis_file
+from ledger.signatures import self_test, verify
+from node import ports
+from node.config import Config
+from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreCorrupt
+from node.events import Events
+from node.identity import Identity, load_identity
+from node.intake import IntakeLimits
+from node.messages import PEER_MESSAGE
+from node.peers import Peer, PeerLimits, PeerNetwork
+from node.peers.rpc import RpcHandler
+from node.replica import Replica, ReplicaSettings
+from node.store.leveldb import LevelStore
+from node.store.watermark import WatermarkFile, check_not_behind
+from node.submissions import Limits
+
+VERIFY_CHUNK = 256
+"""Signatures that one thread checks at a time."""
+
+log = structlog.get_logger("concordat")
+
+Wait = Literal["certified", "committed"]
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now_ms(self) -> int:
+        """Unix time in milliseconds."""
+        return time.time_ns() // 1_000_000
+
+
+class StateView:
+    """The contracts' view of what is durable, or of one snapshot of it."""
+
+    __slots__ = ("reader",)
+
+    def __init__(self, reader: ports.StoreReader) -> None:
+        self.reader = reader
+
+    def get(self, key: bytes) -> bytes | None:
+        """The state value at `key`."""
+        return self.reader.get(store_keys.state_key(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The wait ended before the outcome was known; the record may still be accepted."""
+
+    record_id: bytes
+
+
+class Node:
+    """One running node. `start`, then use, then `stop`; `failed` is set if it had to end itself."""
+
+    def __init__(self, config: Config) -> None:
+        """Loads keys, genesis and store. Raises NodeError and LedgerError with what to do."""
+        self_test()
+        self.config = config
+        self.identity: Identity = load_identity(config.path(config.node.keys))
+        self.genesis = load_genesis(config.path(config.node.genesis))
+        self.ledger_id = self.genesis.ledger_id
+        self.department = config.node.department
+        self._check_membership()
+        self.clock = SystemClock()
+        self.store = LevelStore(config.path(config.node.data))
+        self._watermark = WatermarkFile(config.path(config.node.keys) / "watermark")
+        try:
+            self.replica = self._open()
+        except BaseException:
+            self.store.close()
+            self._watermark.close()
+            raise
+        self.events = Events(
+            height=self.replica.durable_height,
+            certified_height=0
+            if self.replica.certificate is None
+            else self.replica.certificate.height,
+        )
+        self.failed: asyncio.Future[NodeError] | None = None
+        self.alarms: list[str] = []
+        self.messages_dropped = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._verifiers = ThreadPoolExecutor(
+            max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="verify"
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._carrying = False
+        self._writing: asyncio.Future[None] | None = None
+        self._stopped = False
+        self.network: PeerNetwork | None = None
+
+    # Start and stop.
+
+    async def start(self, handlers: Mapping[str, RpcHandler]) -> None:
+        """Listens, dials, ticks. Raises Unavailable if the peers' port is taken."""
+        self._loop = asyncio.get_running_loop()
+        self.failed = self._loop.create_future()
+        self.network = PeerNetwork(
+            ledger_id=self.ledger_id,
+            node_id=self.identity.node_id,
+            tls_seed=self.identity.tls_seed,
+            listen=self.config.rpc.listen,
+            peers=self._peers(),
+            on_message=self._message,
+            on_connected=self._connected,
+            on_problem=self._problem,
+            handlers=handlers,
+            limits=PeerLimits(
+                queue_messages_max=self.config.rpc.queue_messages_max,
+                queue_bytes_max=self.config.rpc.queue_bytes_max,
+            ),
+        )
+        await self.network.start()
+        self._ticker = asyncio.create_task(self._tick_for_ever())
+        log.info(
+            "node started",
+            department=self.department,
+            node=self.identity.node_id.hex()[:16],
+            ledger=self.ledger_id.hex()[:16],
+            height=self.events.height,
+            waits_for=len(self.replica.members) // 2,
+        )
+
+    async def stop(self) -> None:
+        """Stops in order: no more input, the write under way lands, the store closes."""
+        if self._stopped:
+            return
+        self.replica.abdicate()
+        self._carry_out()
+        await asyncio.sleep(0)
+        self._stopped = True
+        self.events.stop()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        if self.network is not None:
+            await self.network.stop()
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        self._writer.shutdown()
+        self._verifiers.shutdown(cancel_futures=True)
+        self.store.close()
+        self._watermark.close()
+        log.info("node stopped", height=self.events.height)
+
+    # What the rest of the node asks.
+
+    def view(self) -> StateView:
+        """The durable state, as of each read."""
+        return StateView(self.store)
+
+    def tip(self) -> Tip:
+        """The last executed, durable block and what the next one builds on."""
+        value = self.store.get(store_keys.TIP_MARK)
+        return self.replica.chain.tip if value is None else parse_tip(value)
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The newest durable certificate."""
+        return self.replica.certificate
+
+    async def submit(
+        self, raw: bytes, *, wait: Wait, timeout_s: float
+    ) -> ports.Accepted | ports.Rejected | Unknown:
+        """Brings a record to the ledger and waits for what becomes of it."""
+        taken = self.replica.submit(raw)
+        if isinstance(taken, ports.Rejected):
+            self._carry_out()
+            return taken
+        future = self.events.outcome(taken)
+        self._carry_out()
+        try:
+            async with asyncio.timeout(timeout_s):
+                outcome = await asyncio.shield(future)
+                if isinstance(outcome, ports.Accepted) and wait == "certified":
+                    await self.events.wait_certified(outcome.height)
+                    if self.events.certified_height < outcome.height:
+                        return Unknown(taken)
+                return outcome
+        except TimeoutError:
+            return Unknown(taken)
+
+    async def read_barrier(self, *, timeout_s: float) -> int | None:
+        """A height that includes everything committed before the call; None: nobody to ask."""
+        token, future = self.events.barrier()
+        self.replica.read_barrier(token)
+        self._carry_out()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            return None
+
+    # Effects.
+
+    def _carry_out(self) -> None:
+        """Carries out what the replica wants, also what that causes."""
+        if self._carrying or self._stopped:
+            return
+        self._carrying = True
+        try:
+            while True:
+                effects = self.replica.effects()
+                if not effects:
+                    break
+                for effect in effects:
+                    self._do(effect)
+        finally:
+            self._carrying = False
+
+    def _do(self, effect: ports.Effect) -> None:
+        match effect:
+            case ports.Send():
+                assert self.network is not None
+                if not self.network.send(effect.peer, encode(effect.message)):
+                    self.messages_dropped += 1
+            case ports.Persist():
+                self._persist(effect.batch)
+            case ports.Verify():
+                self._verify(effect)
+            case ports.Settled():
+                self.events.settled(effect.record_id, effect.outcome)
+            case ports.Executed():
+                self.events.executed(effect.last)
+            case ports.Certified():
+                self.events.certified(effect.height)
+            case ports.BarrierReady():
+                self.events.barrier_ready(effect.token, effect.height)
+            case ports.Alarm():
+                self.alarms = [*self.alarms[-99:], f"{effect.code}: {effect.detail}"]
+                log.error("alarm", code=effect.code, detail=effect.detail)
+
+    def _persist(self, batch: ports.Batch) -> None:
+        assert self._loop is not None
+
+        def write() -> None:
+            self.store.write(batch)
+            self._watermark.write(batch.watermark)
+
+        self._writing = asyncio.ensure_future(self._loop.run_in_executor(self._writer, write))
+        self._writing.add_done_callback(lambda done: self._persisted(batch.number, done))
+
+    def _persisted(self, number: int, done: asyncio.Future[None]) -> None:
+        error = done.exception()
+        if error is not None:
+            self._fail(error)
+            return
+        self._input(lambda: self.replica.persisted(number))
+
+    def _verify(self, effect: ports.Verify) -> None:
+        assert self._loop is not None
+        jobs = effect.jobs
+        parts = [jobs[at : at + VERIFY_CHUNK] for at in range(0, len(jobs), VERIFY_CHUNK)]
+        checks = [self._loop.run_in_executor(self._verifiers, _check, part) for part in parts]
+        gathered = asyncio.gather(*checks)
+
+        def done(results: asyncio.Future[list[list[bool]]]) -> None:
+            if results.cancelled() or self._stopped:
+                return
+            flat = [valid for part in results.result() for valid in part]
+            self._input(lambda: self.replica.verified(effect.token, flat))
+
+        gathered.add_done_callback(done)
+
+    # Inputs.
+
+    def _input(self, give: Callable[[], None]) -> None:
+        if self._stopped or (self.failed is not None and self.failed.done()):
+            return
+        try:
+            give()
+            self._carry_out()
+        except (NodeError, LogBroken, LedgerError) as error:
+            self._fail(error)
+
+    def _message(self, sender: bytes, payload: bytes) -> None:
+        try:
+            message = PEER_MESSAGE.decode(payload)
+        except Malformed as error:
+            self._problem("malformed", f"{sender.hex()[:16]}…: {error}")
+            return
+        self._input(lambda: self.replica.receive(sender, message))
+
+    def _connected(self, peer: bytes) -> None:
+        log.info("peer connected", peer=peer.hex()[:16])
+        self._input(lambda: self.replica.connected(peer))
+
+    def _problem(self, code: str, detail: str) -> None:
+        log.warning("peer problem", code=code, detail=detail)
+
+    async def _tick_for_ever(self) -> None:
+        assert self._loop is not None
+        period = self.config.rpc.tick_ms / 1000
+        due = self._loop.time()
+        while True:
+            due = max(due + period, self._loop.time() - period)
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            self._input(self.replica.tick)
+
+    def _fail(self, error: BaseException) -> None:
+        """The node cannot go on."""
+        assert self.failed is not None
+        if not self.failed.done():
+            known = error if isinstance(error, NodeError) else StoreCorrupt(str(error))
+            log.error("the node stops", error=str(known), remedy=known.remedy)
+            self.failed.set_result(known)
+
+    # Opening.
+
+    def _open(self) -> Replica:
+        mark = self._watermark.read()
+        hard = self.store.get(store_keys.HARD_STATE_MARK)
+        signed = self.store.get(store_keys.SIGNED_MARK)
+        replica = Replica(
+            genesis=self.genesis,
+            node_id=self.identity.node_id,
+            store=self.store,
+            last_batch_number=self.store.batch_number,
+            clock=self.clock,
+            signer=self.identity,
+            check=verify,
+            random_ticks=random.SystemRandom().randrange,
+            settings=self._settings(),
+        )
+        check_not_behind(
+            mark,
+            batch_number=self.store.batch_number,
+            term=0 if hard is None else replica.raft.term,
+            signed_height=0 if signed is None else store_keys.read_number(signed),
+        )
+        return replica
+
+    def _settings(self) -> ReplicaSettings:
+        limits, rpc = self.config.limits, self.config.rpc
+        return ReplicaSettings(
+            consensus=Settings(election_ticks=Tick(rpc.election_ticks)),
+            block_records_max=limits.block_records_max,
+            intake=IntakeLimits(
+                waiting=Limits(limits.waiting_records_max, limits.waiting_bytes_max, 20),
+                queue=Limits(limits.queue_records_max, limits.queue_bytes_max, 20),
+            ),
+        )
+
+    def _check_membership(self) -> None:
+        known = {
+            entry.node_id: department
+            for department in self.genesis.genesis.departments
+            for entry in department.nodes
+        }
+        mine = known.get(self.identity.node_id)
+        if mine is None or mine.department != self.department:
+            raise IdentityInvalid(
+                f"the genesis gives {self.department} no node with this checkpoint key",
+                remedy="Is this the right genesis file, and the right folder of keys?",
+            )
+        if self.identity.record_key not in {entry.key for entry in mine.record_keys}:
+            raise IdentityInvalid("the genesis does not name this node's record key")
+
+    def _peers(self) -> list[Peer]:
+        view = self.view() if self.store.batch_number else self.replica.chain.view
+        peers = []
+        for node_id in self.replica.members:
+            state = node(view, node_id)
+            if node_id != self.identity.node_id and state is not None:
+                description = state.description
+                address = self.config.peers.get(node_id.hex(), description.rpc_address)
+                peers.append(Peer(node_id, description.tls_key, address))
+        unknown = set(self.config.peers) - {node_id.hex() for node_id in self.replica.members}
+        if unknown:
+            raise ConfigInvalid(f"peers.{sorted(unknown)[0]} is no node of this ledger")
+        return peers
+
+
+def load_genesis(path: Path) -> GenesisFile:
+    """A genesis file, complete and within the rules. Raises ConfigInvalid or LedgerError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(f"cannot read {path}: {error.strerror}") from None
+    genesis = parse_genesis_file(content)
+    genesis.check()
+    check_genesis(genesis.genesis)
+    return genesis
+
+
+def _check(jobs: tuple[ports.SignatureJob, ...]) -> list[bool]:
+    return [verify(job.public_key, job.message, job.signature) for job in jobs]
