@@ -129,6 +129,8 @@ def from_note(note: Note) -> tuple[Checkpoint, tuple[Cosignature, ...]]:
             and key_id(line.key_name, COSIGNATURE_TYPE, node_id) == line.key_id
         ):
             timestamp_s = int.from_bytes(line.signature[:8], "big")
+            if timestamp_s >= 2**63:
+                continue
             cosignatures.append(Cosignature(node_id, timestamp_s, line.signature[8:]))
     return checkpoint, tuple(cosignatures)
 

@@ -16,6 +16,7 @@ from typing import Any
 from builders import START_MS, Consortium
 
 from consensus import Role
+from consensus.messages import VoteReply, VoteRequest
 from ledger.codec import encode
 from ledger.signatures import verify
 from node import ports
@@ -230,6 +231,7 @@ class World:
     def _carry_out(self, node: bytes, process: Process, effect: Any) -> None:
         match effect:
             case ports.Send():
+                self._watch_votes(node, effect.peer, effect.message)
                 self._send(node, effect.peer, encode(effect.message))
             case ports.Persist():
                 self._persist(node, process.life, effect.batch)
@@ -368,12 +370,20 @@ class World:
 
     # What must hold after every step.
 
+    def _watch_votes(self, node: bytes, peer: bytes, message: Any) -> None:
+        """A vote counts when it leaves: one a term, for ever."""
+        if isinstance(message, VoteRequest):
+            voted_for = node
+        elif isinstance(message, VoteReply) and message.granted:
+            voted_for = peer
+        else:
+            return
+        known = self.votes.setdefault((node, message.term), voted_for)
+        assert known == voted_for, f"two votes in term {message.term}"
+
     def _observe(self, node: bytes, replica: Replica) -> None:
         raft = replica.raft
         if raft.role is Role.LEADER:
             known = self.leaders.setdefault(raft.term, node)
             assert known == node, f"two leaders in term {raft.term}"
-        if raft.vote is not None:
-            known = self.votes.setdefault((node, raft.term), raft.vote)
-            assert known == raft.vote, f"two votes in term {raft.term}"
         assert raft.applied_index <= raft.commit_index <= raft.last_index

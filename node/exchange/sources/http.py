@@ -1,0 +1,128 @@
+"""Another system's HTTP interface that answers with a JSON array of objects.
+
+    GET url?fields=a,b&field=value&field[>=]=value&limit=n
+
+What it sends is cut to the asked fields and filtered again here, so an upstream that ignores the
+query cannot widen an answer. Redirects are not followed.
+"""
+
+import json
+from collections.abc import Sequence
+
+import httpx2
+
+from node.exchange.sources.port import (
+    Field,
+    Query,
+    Rows,
+    SourceMisbehaved,
+    SourceUnavailable,
+    checked,
+    matches,
+    to_value,
+)
+
+_PLAIN_ROW_BYTES = 4096
+"""Bytes of JSON that one row may take on average, beyond its cut content."""
+
+
+class HttpSource:
+    """One address. token: sent as a bearer token. verify: path of a CA file, or the system's."""
+
+    def __init__(
+        self, name: str, *, url: str, token: str | None = None, ca_file: str | None = None
+    ) -> None:
+        self.name = name
+        self._url = url
+        headers = {"Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        self._client = httpx2.Client(
+            headers=headers,
+            follow_redirects=False,
+            verify=True if ca_file is None else httpx2.create_ssl_context(verify=ca_file),
+            trust_env=False,
+        )
+
+    def read(
+        self,
+        *,
+        fields: Sequence[Field],
+        query: Query,
+        filterable: Sequence[Field],
+        rows_max: int,
+        bytes_max: int,
+        timeout_s: float,
+    ) -> Rows:
+        """See `port.Source.read`."""
+        by_name = {field.name: field for field in (*filterable, *fields)}
+        needed = [field.name for field in fields]
+        needed += [c.field.name for c in query.conditions if c.field.name not in needed]
+        content = self._get(
+            self._parameters(needed, query, rows_max),
+            bytes_max=bytes_max + _PLAIN_ROW_BYTES * rows_max,
+            timeout_s=timeout_s,
+        )
+        rows = []
+        for number, entry in enumerate(content):
+            if not isinstance(entry, dict):
+                raise SourceMisbehaved(f"{self.name}: row {number} is no object")
+            missing = [name for name in needed if name not in entry]
+            if missing:
+                raise SourceMisbehaved(f"{self.name}: row {number} lacks {', '.join(missing)}")
+            row = {name: to_value(by_name[name], entry[name]) for name in needed}
+            if matches(query, row):
+                rows.append(tuple(row[field.name] for field in fields))
+        rows.sort(key=lambda row: tuple((value is not None, str(value)) for value in row))
+        return checked(fields, rows, limit=query.limit, rows_max=rows_max, bytes_max=bytes_max)
+
+    def probe(self, fields: Sequence[Field]) -> None:
+        """See `port.Source.probe`."""
+        self.read(
+            fields=fields,
+            query=Query((), 1),
+            filterable=fields,
+            rows_max=10_000,
+            bytes_max=1 << 24,
+            timeout_s=5.0,
+        )
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._client.close()
+
+    @staticmethod
+    def _parameters(needed: Sequence[str], query: Query, rows_max: int) -> dict[str, str]:
+        parameters = {"fields": ",".join(needed)}
+        for condition in query.conditions:
+            name = condition.field.name
+            key = name if condition.operator == "=" else f"{name}[{condition.operator}]"
+            value = condition.value
+            many = isinstance(value, tuple)
+            parameters[key] = ",".join(map(str, value)) if many else str(value)
+        parameters["limit"] = str(query.limit or rows_max + 1)
+        return parameters
+
+    def _get(self, parameters: dict[str, str], *, bytes_max: int, timeout_s: float) -> list[object]:
+        body = bytearray()
+        try:
+            with self._client.stream(
+                "GET", self._url, params=parameters, timeout=timeout_s
+            ) as answer:
+                if answer.status_code >= 500 or answer.status_code == 429:
+                    raise SourceUnavailable(f"{self.name}: status {answer.status_code}")
+                if answer.status_code != 200:
+                    raise SourceMisbehaved(f"{self.name}: status {answer.status_code}")
+                for part in answer.iter_bytes():
+                    body += part
+                    if len(body) > bytes_max:
+                        raise SourceMisbehaved(f"{self.name}: more than {bytes_max} bytes came")
+        except httpx2.HTTPError as error:
+            raise SourceUnavailable(f"{self.name}: {error or type(error).__name__}") from None
+        try:
+            content = json.loads(bytes(body))
+        except (ValueError, RecursionError) as error:
+            raise SourceMisbehaved(f"{self.name}: not JSON: {error}") from None
+        if not isinstance(content, list):
+            raise SourceMisbehaved(f"{self.name}: not a JSON array")
+        return content

@@ -1,0 +1,150 @@
+"""A table or view in a SQL database, through SQLAlchemy Core: SQLite or PostgreSQL.
+
+Only the asked columns are selected, every value is a bound parameter, and every name in a statement
+comes from the configuration. Connections are read-only as far as the database lets them be; the
+login should be able to read those columns and nothing else.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import exc
+
+from node.exchange.sources.port import (
+    Condition,
+    Field,
+    Query,
+    Rows,
+    SourceMisbehaved,
+    SourceUnavailable,
+    checked,
+)
+
+_COMPARE = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class SqlSource:
+    """One table. columns: field name to column name where they differ."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        url: str,
+        table: str,
+        schema: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        password: str | None = None,
+    ) -> None:
+        """Raises ValueError if the URL is none of a known database."""
+        self.name = name
+        address = sqlalchemy.make_url(url)
+        if password is not None:
+            address = address.set(password=password)
+        self._dialect = address.get_backend_name()
+        if self._dialect == "sqlite":
+            self._engine = sqlalchemy.create_engine(
+                f"sqlite:///file:{address.database}?mode=ro&uri=true",
+                connect_args={"check_same_thread": False},
+            )
+        elif self._dialect == "postgresql":
+            self._engine = sqlalchemy.create_engine(
+                address.set(drivername="postgresql+psycopg"),
+                pool_size=4,
+                max_overflow=4,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 5},
+            )
+        else:
+            raise ValueError(f"{self._dialect} is not supported; use sqlite or postgresql")
+        self._table = table
+        self._schema = schema
+        self._columns = dict(columns or {})
+
+    def read(
+        self,
+        *,
+        fields: Sequence[Field],
+        query: Query,
+        filterable: Sequence[Field],
+        rows_max: int,
+        bytes_max: int,
+        timeout_s: float,
+    ) -> Rows:
+        """See `port.Source.read`."""
+        statement = self._select(fields, query, filterable, rows_max)
+        try:
+            with self._engine.connect() as connection:
+                self._guard(connection, timeout_s)
+                found = connection.execute(statement)
+                return checked(
+                    fields, found, limit=query.limit, rows_max=rows_max, bytes_max=bytes_max
+                )
+        except exc.SQLAlchemyError as error:
+            raise _translated(self.name, error) from None
+
+    def probe(self, fields: Sequence[Field]) -> None:
+        """See `port.Source.probe`."""
+        self.read(
+            fields=fields,
+            query=Query((), 1),
+            filterable=fields,
+            rows_max=1,
+            bytes_max=1 << 20,
+            timeout_s=5.0,
+        )
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()
+
+    def _select(
+        self, fields: Sequence[Field], query: Query, filterable: Sequence[Field], rows_max: int
+    ) -> sqlalchemy.Select[Any]:
+        names = {field.name: self._columns.get(field.name, field.name) for field in filterable}
+        names |= {field.name: self._columns.get(field.name, field.name) for field in fields}
+        table = sqlalchemy.table(
+            self._table,
+            *(sqlalchemy.column(column) for column in sorted(set(names.values()))),
+            schema=self._schema,
+        )
+        chosen = [table.c[names[field.name]] for field in fields]
+        limit = rows_max + 1 if query.limit is None else min(query.limit, rows_max + 1)
+        statement = sqlalchemy.select(*chosen).order_by(*chosen).limit(limit)
+        for condition in query.conditions:
+            column = table.c[names[condition.field.name]]
+            statement = statement.where(_clause(column, condition))
+        return statement
+
+    def _guard(self, connection: sqlalchemy.Connection, timeout_s: float) -> None:
+        if self._dialect == "postgresql":
+            connection.execute(sqlalchemy.text("SET TRANSACTION READ ONLY"))
+            connection.execute(
+                sqlalchemy.text("SELECT set_config('statement_timeout', :ms, true)"),
+                {"ms": str(int(timeout_s * 1000))},
+            )
+        else:
+            connection.execute(sqlalchemy.text("PRAGMA query_only = ON"))
+
+
+def _clause(column: Any, condition: Condition) -> Any:
+    if condition.operator == "in":
+        return column.in_(condition.value)
+    return _COMPARE[condition.operator](column, condition.value)
+
+
+def _translated(name: str, error: exc.SQLAlchemyError) -> Exception:
+    """A missing table or column is the description's fault, anything else the database's."""
+    text = str(getattr(error, "orig", None) or error).splitlines()[0]
+    missing = ("no such column", "no such table", "does not exist", "permission denied for")
+    if any(word in text for word in missing) and "database" not in text:
+        return SourceMisbehaved(f"{name}: {text}")
+    return SourceUnavailable(f"{name}: {text}")

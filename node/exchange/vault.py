@@ -1,0 +1,89 @@
+"""What a party keeps for itself about its exchanges, encrypted at rest: blindings, salts, queries.
+
+Destroying an entry makes its commitments and tags mean nothing to anybody, while every proof on the
+ledger still holds. Entries are encrypted with ChaCha20-Poly1305 (RFC 8439) under a key derived from
+the node's secret; the entry's name is authenticated with it, and is itself a keyed digest, so the
+file names nobody.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import plyvel
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from node.errors import StoreCorrupt, StoreInUse, Unavailable
+from node.identity import Identity
+
+_NONCE_BYTES = 12
+
+
+class Vault:
+    """Encrypted entries by exchange, and one salt for each subject and grant."""
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        """Opens or creates the vault. Raises StoreInUse, StoreCorrupt, Unavailable."""
+        self._identity = identity
+        self._cipher = ChaCha20Poly1305(identity.derive("vault"))
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = plyvel.DB(str(path), create_if_missing=True, paranoid_checks=True)
+        except plyvel.CorruptionError as error:
+            raise StoreCorrupt(f"{path}: {error}") from None
+        except (plyvel.Error, OSError) as error:
+            if "lock" in str(error).lower():
+                raise StoreInUse(f"{path} is in use by another process") from None
+            raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
+
+    def put(self, entries: Mapping[bytes, Mapping[str, Any]]) -> None:
+        """Keeps what belongs to these exchanges, synced. Blocking."""
+        with self._db.write_batch(sync=True) as writes:
+            for exchange_id, content in entries.items():
+                name = b"x" + exchange_id
+                writes.put(name, self._seal(name, json.dumps(dict(content)).encode()))
+
+    def get(self, exchange_id: bytes) -> dict[str, Any] | None:
+        """What is kept about an exchange, None if nothing (any more)."""
+        name = b"x" + exchange_id
+        sealed = self._db.get(name)
+        if sealed is None:
+            return None
+        content: dict[str, Any] = json.loads(self._open(name, sealed))
+        return content
+
+    def salts(self, grant_id: bytes, identifiers: Sequence[str]) -> list[bytes]:
+        """A random salt for each subject under this grant, drawn at its first sight. Blocking."""
+        salts: list[bytes] = []
+        drawn: dict[bytes, bytes] = {}
+        for identifier in identifiers:
+            name = b"s" + self._identity.derive("subject", grant_id, identifier.encode())
+            salt = drawn.get(name)
+            if salt is None:
+                sealed = self._db.get(name)
+                salt = secrets.token_bytes(32) if sealed is None else self._open(name, sealed)
+                if sealed is None:
+                    drawn[name] = salt
+            salts.append(salt)
+        if drawn:
+            with self._db.write_batch(sync=True) as writes:
+                for name, salt in drawn.items():
+                    writes.put(name, self._seal(name, salt))
+        return salts
+
+    def close(self) -> None:
+        """Closes the vault."""
+        self._db.close()
+
+    def _seal(self, name: bytes, content: bytes) -> bytes:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, content, name)
+
+    def _open(self, name: bytes, sealed: bytes) -> bytes:
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name)
+        except InvalidTag:
+            raise StoreCorrupt("an entry of the vault is damaged or under another key") from None

@@ -1,0 +1,49 @@
+"""Writes the golden vectors of the ledger's formats, or checks that they are as they would be.
+
+    python tests/vectors/generate.py [--check]
+
+`ledger.json` is a list with one vector on each line: name, format, description, fields of the
+format, and `hex`, the bytes. A vector with `refused` must be refused, for the reason it gives. Keys
+and times are fixed, so every run writes the same file.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+if str(FOLDER.parent) not in sys.path:
+    sys.path.insert(0, str(FOLDER.parent))
+
+from vectors.accepted import accepted_vectors  # noqa: E402
+from vectors.refused import refused_vectors  # noqa: E402
+
+GOLDEN = FOLDER / "ledger.json"
+
+
+def golden_text() -> str:
+    """The golden file's content. Raises ValueError if two vectors share a name."""
+    vectors = [*accepted_vectors(), *refused_vectors()]
+    names = [vector["name"] for vector in vectors]
+    if len(names) != len(set(names)):
+        raise ValueError("two vectors share a name")
+    return "[\n" + ",\n".join(json.dumps(vector) for vector in vectors) + "\n]\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the golden file, or with --check compare: 0 if nothing differs, 1 otherwise."""
+    if arguments not in ([], ["--check"]):
+        print(__doc__)
+        return 2
+    text = golden_text()
+    if not arguments:
+        GOLDEN.write_text(text, encoding="ascii")
+        return 0
+    if GOLDEN.is_file() and GOLDEN.read_text(encoding="ascii") == text:
+        return 0
+    print("tests/vectors/ledger.json differs from what generate.py would write", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
