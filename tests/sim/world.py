@@ -193,6 +193,9 @@ class World:
             settings=self.settings,
         )
         self.processes[node] = Process(replica, life)
+        if replica.certificate is not None:
+            assert replica.certificate.height >= self.certified[node], "a certificate was lost"
+            self.certified[node] = replica.certificate.height
         self.at(self.random.randrange(TICK_MS), lambda: self._tick(node, life))
         for other in self.nodes:
             if other != node and other in self.processes:

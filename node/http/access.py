@@ -1,0 +1,59 @@
+"""Who may do what: the bearer token of a request, its role and its scope."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from node.http.problems import Problem
+from node.service import Service
+from node.tokens import Token
+
+
+def service_of(request: Request) -> Service:
+    """The node behind this interface."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(service_of)]
+
+
+def token_of(request: Request) -> Token:
+    """The request's token. Raises Problem if there is none, or it has expired."""
+    service = service_of(request)
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Problem("no-token", "there is no bearer token")
+    token = service.tokens.find(secret.strip())
+    if token is None:
+        raise Problem("unknown-token", "the token is not one of this node's")
+    if token.expires_at_ms <= service.node.clock.now_ms():
+        raise Problem("expired-token", f"the token {token.name} has expired")
+    return token
+
+
+def needs(*roles: str) -> Callable[[Request], Token]:
+    """A dependency: a valid token of one of these roles."""
+
+    def check(request: Request) -> Token:
+        token = token_of(request)
+        if token.role not in roles:
+            allowed = ", ".join(roles)
+            raise Problem("wrong-role", f"{token.name} is {token.role}; this takes {allowed}")
+        return token
+
+    return check
+
+
+Reader = Annotated[Token, Depends(needs("app", "steward", "auditor", "operator"))]
+Steward = Annotated[Token, Depends(needs("steward"))]
+App = Annotated[Token, Depends(needs("app", "steward"))]
+Auditor = Annotated[Token, Depends(needs("auditor", "steward"))]
+Operator = Annotated[Token, Depends(needs("operator"))]
+
+
+def check_scope(token: Token, dataset: str) -> None:
+    """The token may be used for this dataset ("publisher/name"). Raises Problem."""
+    if token.datasets and dataset not in token.datasets:
+        raise Problem("outside-scope", f"{token.name} may use {', '.join(token.datasets)}")

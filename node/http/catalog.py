@@ -1,0 +1,185 @@
+"""Routes of the catalogue and the consortium."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+
+from contracts import catalog as contract
+from contracts.catalog import dataset, parse_description
+from contracts.consortium import SETTINGS, setting
+from ledger import store_keys
+from ledger.codec import encode
+from ledger.types import LeafIndex
+from node.http.access import Reader, ServiceDep, Steward
+from node.http.models import (
+    Consortium,
+    DatasetOffer,
+    DatasetPage,
+    DatasetView,
+    Decision,
+    Member,
+    Name,
+    Verdict,
+    Written,
+)
+from node.http.problems import Problem
+from node.http.reading import Consistent, CursorQuery, LimitQuery, dataset_view, page, snapshot_of
+from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
+from node.tokens import Token
+
+router = APIRouter(tags=["catalogue"])
+
+NamePath = Annotated[Name, Path()]
+
+_PREFIX = store_keys.STATE_VALUE + b"dataset/"
+
+
+@router.get("/consortium")
+def consortium(service: ServiceDep, _: Reader) -> Consortium:
+    """Who takes part, who votes, and the numbers agreed on."""
+    node = service.node
+    genesis = node.genesis.genesis
+    view = node.view()
+    return Consortium(
+        ledger_id=node.ledger_id.hex(),
+        title=genesis.title,
+        fingerprint=node.genesis.fingerprint,
+        departments=[
+            Member(
+                department=entry.department,
+                title=entry.title,
+                nodes=[described.node_id.hex() for described in entry.nodes],
+            )
+            for entry in genesis.departments
+        ],
+        voters=[voter.hex() for voter in node.tip().voters.voters],
+        settings={name: setting(view, name) for name in SETTINGS},
+    )
+
+
+@router.get("/datasets", dependencies=[Consistent])
+def list_datasets(
+    service: ServiceDep,
+    _: Reader,
+    publisher: Annotated[Name | None, Query()] = None,
+    cursor: CursorQuery = None,
+    limit: LimitQuery = 100,
+) -> DatasetPage:
+    """The catalogue, by publisher and name."""
+    prefix = _PREFIX if publisher is None else _PREFIX + publisher.encode() + b"/"
+    with snapshot_of(service) as view:
+
+        def parse(key: bytes, _: bytes) -> DatasetView:
+            department, name = key.removeprefix(_PREFIX).decode("ascii").split("/")
+            known = dataset(view, department, name)
+            assert known is not None
+            return dataset_view(known)
+
+        items, following = page(
+            view.reader,
+            prefix=prefix,
+            cursor=cursor,
+            limit=min(limit, service.node.config.http.page_max),
+            parse=parse,
+        )
+    return DatasetPage(items=items, next=following)
+
+
+@router.get("/datasets/{publisher}/{name}", dependencies=[Consistent])
+def show_dataset(
+    service: ServiceDep, _: Reader, publisher: NamePath, name: NamePath
+) -> DatasetView:
+    """One dataset."""
+    known = dataset(service.node.view(), publisher, name)
+    if known is None:
+        raise Problem("not-found", f"there is no dataset {publisher}/{name}")
+    return dataset_view(known)
+
+
+@router.get("/datasets/{publisher}/{name}/description", dependencies=[Consistent])
+def describe_dataset(
+    service: ServiceDep, _: Reader, publisher: NamePath, name: NamePath
+) -> dict[str, Any]:
+    """The document that describes a dataset: every field with what it means."""
+    known = dataset(service.node.view(), publisher, name)
+    if known is None:
+        raise Problem("not-found", f"there is no dataset {publisher}/{name}")
+    place = service.node.store.get(store_keys.document_key(known.document))
+    assert place is not None, "a dataset's document is on the ledger"
+    index = LeafIndex(store_keys.read_number(place))
+    document = service.node.store.get(store_keys.attached_key(index))
+    assert document is not None, "documents are never pruned"
+    described = parse_description(document)
+    return {
+        "title": described.title,
+        "description": described.description,
+        "subject_field": described.subject_field,
+        "fields": [
+            {"name": field.name, "type": field.type, "meaning": field.meaning}
+            for field in described.fields
+        ],
+    }
+
+
+@router.post("/datasets", status_code=201)
+async def publish_dataset(
+    service: ServiceDep,
+    token: Steward,
+    offer: DatasetOffer,
+    wait: WaitQuery = "certified",
+    dry_run: DryRunQuery = False,
+    idempotency_key: KeyHeader = None,
+) -> Written | Verdict:
+    """Offers a new dataset of this department."""
+    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
+    return await _offer(service, token, options, "dataset.publish", offer)
+
+
+@router.put("/datasets/{name}")
+async def change_dataset(
+    service: ServiceDep,
+    token: Steward,
+    name: NamePath,
+    offer: DatasetOffer,
+    wait: WaitQuery = "certified",
+    dry_run: DryRunQuery = False,
+    idempotency_key: KeyHeader = None,
+) -> Written | Verdict:
+    """Changes a dataset of this department; fields may be added, not taken away."""
+    if offer.name != name:
+        raise Problem("invalid-request", f"the body names {offer.name}, the address {name}")
+    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
+    return await _offer(service, token, options, "dataset.change", offer)
+
+
+@router.post("/datasets/{name}/withdraw")
+async def withdraw_dataset(
+    service: ServiceDep,
+    token: Steward,
+    name: NamePath,
+    decision: Decision,
+    wait: WaitQuery = "certified",
+    dry_run: DryRunQuery = False,
+    idempotency_key: KeyHeader = None,
+) -> Written | Verdict:
+    """Ends a dataset of this department for good."""
+    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
+    body = contract.DatasetWithdraw(name, decision.reason)
+    return await write(service, token, options, kind="dataset.withdraw", body=body)
+
+
+async def _offer(
+    service: ServiceDep, token: Token, options: WriteOptions, kind: str, offer: DatasetOffer
+) -> Written | Verdict:
+    described = contract.Description(
+        title=offer.title,
+        description=offer.description,
+        fields=tuple(
+            contract.Field(field.name, field.type, field.meaning) for field in offer.fields
+        ),
+        subject_field=offer.subject_field,
+    )
+    body = contract.DatasetOffer(
+        offer.name, offer.classification, offer.sharing, offer.authoritative
+    )
+    return await write(service, token, options, kind=kind, body=body, document=encode(described))

@@ -1,0 +1,94 @@
+"""The route by which apps get other departments' data."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from contracts.exchanges import ExchangeRequest, admissible
+from contracts.grants import grant
+from contracts.refusals import REFUSALS
+from node.exchange.consumer import ExchangeRefused, Wanted
+from node.http.access import App, ServiceDep, check_scope
+from node.http.models import ExchangeResult, ExchangeWanted, Verdict
+from node.http.problems import Problem
+from node.http.writing import DryRunQuery
+
+router = APIRouter(prefix="/exchanges", tags=["exchanges"])
+
+TimeoutQuery = Annotated[
+    int | None, Query(ge=100, le=600_000, description="longest wait, milliseconds")
+]
+
+
+@router.post("")
+async def exchange(
+    service: ServiceDep,
+    token: App,
+    wanted: ExchangeWanted,
+    dry_run: DryRunQuery = False,
+    timeout_ms: TimeoutQuery = None,
+) -> ExchangeResult | Verdict:
+    """Gets data under a grant: only with a certified receipt, checked by this node."""
+    known = grant(service.node.view(), bytes.fromhex(wanted.grant_id))
+    if known is None:
+        raise Problem("not-found", f"there is no grant {wanted.grant_id}")
+    check_scope(token, f"{known.request.provider}/{known.request.dataset}")
+    if dry_run:
+        return _verdict(service, wanted, token.name)
+    try:
+        received = await service.consumer.exchange(
+            Wanted(
+                grant_id=known.grant_id,
+                purpose=wanted.purpose,
+                case=wanted.case,
+                query=wanted.query,
+                fields=None if wanted.fields is None else tuple(wanted.fields),
+                actor=token.name,
+            ),
+            timeout_s=(timeout_ms or service.node.config.http.wait_timeout_ms) / 1000,
+        )
+    except ExchangeRefused as error:
+        raise _problem(error) from None
+    return ExchangeResult(
+        exchange_id=received.exchange_id.hex(),
+        fields=list(received.answer.fields),
+        rows=[list(row) for row in received.answer.rows],
+        receipt_record=received.receipt_record.hex(),
+        height=received.height,
+        leaf_index=received.leaf_index,
+    )
+
+
+def _problem(error: ExchangeRefused) -> Problem:
+    if error.code == "busy":
+        return Problem("busy", error.detail, retry_after_ms=1_000)
+    if error.code in REFUSALS or error.code == "query-refused":
+        return Problem("denied", error.detail, code=error.code)
+    return Problem("exchange-failed", error.detail, code=error.code)
+
+
+def _verdict(service: ServiceDep, wanted: ExchangeWanted, actor: str) -> Verdict:
+    """What the provider would say, by this node's copy of the ledger."""
+    view = service.node.view()
+    known = grant(view, bytes.fromhex(wanted.grant_id))
+    assert known is not None
+    now_ms = service.node.clock.now_ms()
+    asked = ExchangeRequest(
+        version=1,
+        ledger_id=service.node.ledger_id,
+        grant_id=known.grant_id,
+        exchange_id=bytes(32),
+        consumer=service.node.department,
+        actor=actor,
+        purpose=wanted.purpose,
+        fields=tuple(wanted.fields or known.request.fields),
+        query=b"{}",
+        request_blinding=bytes(32),
+        case=bytes(32),
+        created_ms=now_ms,
+    )
+    refusal = admissible(view, known, asked, provider=known.request.provider, time_ms=now_ms)
+    if refusal is None:
+        return Verdict(allowed=True)
+    remedy = REFUSALS[refusal.code].remedy
+    return Verdict(allowed=False, code=refusal.code, detail=refusal.detail, remedy=remedy)

@@ -1,0 +1,25 @@
+"""A node with everything that belongs to it, as the HTTP interface and the command line see it."""
+
+from dataclasses import dataclass, field
+
+from node.authoring import Author
+from node.exchange.consumer import Consumer
+from node.exchange.provider import Provider
+from node.exchange.sources.registry import Sources
+from node.exchange.vault import Vault
+from node.runtime import Node
+from node.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts, wired in `node.server`."""
+
+    node: Node
+    author: Author
+    tokens: Tokens
+    sources: Sources
+    vault: Vault
+    provider: Provider
+    consumer: Consumer
+    open_streams: list[int] = field(default_factory=list)
