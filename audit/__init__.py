@@ -1,1 +1,10 @@
-"""Verification of a ledger by somebody who trusts no node."""
+"""Audit: checks a ledger from its bytes, trusting no node and nothing but the genesis file.
+
+It shares formats and contracts with the node, and neither consensus nor storage code.
+
+    verify     the numbered steps, from genesis to the newest certificate
+    findings   every finding: its code, what it means, what to do
+    replay     one ledger executed again, and every stored key that follows from it
+    memory     the last checkpoint that this auditor has seen of each ledger
+    sources    where the bytes come from: a data directory, a live node
+"""

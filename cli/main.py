@@ -1,9 +1,34 @@
-"""The `concordat` command."""
+"""`concordat`: the command line for people."""
+
+import sys
 
 import click
 
+from cli.audit import audit
+from cli.consortium import consortium
+from cli.sharing import dataset, exchange, grant, node
 
-@click.group()
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="concordat-ledger")
 def main() -> None:
-    """Share data between departments on a ledger that anyone can check."""
+    """Data sharing between departments, with a ledger that anyone can check.
+
+    Shell completion: `eval "$(_CONCORDAT_COMPLETE=bash_source concordat)"`.
+    """
+    if not __debug__:
+        click.echo("error: python -O strips the checks that this tool relies on", err=True)
+        sys.exit(1)
+
+
+for command in (audit, consortium, dataset, exchange, grant, node):
+    main.add_command(command)
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave the cluster running and print how to use it.")
+def demo(keep: bool) -> None:
+    """Five departments share data under grants, and an auditor who trusts nobody proves it."""
+    from cli.demo.story import run_demo
+
+    sys.exit(run_demo(keep=keep))

@@ -86,9 +86,9 @@ async def serve(config: Config, *, ready: Callable[[Service], None] | None = Non
                 ready(service)
             failed = service.node.failed
             assert failed is not None
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({serving, stopping, failed}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
+            failed.add_done_callback(lambda _: stop.set())
+            serving.add_done_callback(lambda _: stop.set())
+            await stop.wait()
             service.node.events.stop()
             server.should_exit = True
             await serving

@@ -11,6 +11,7 @@ from fastapi import Depends, Query
 
 from contracts.catalog import Dataset
 from contracts.grants import Grant, standing
+from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.records import parse_leaf
 from ledger.types import Height, LeafIndex
@@ -184,7 +185,7 @@ def record_view(leaf: bytes, *, leaf_index: int, height: int, raw: bytes | None)
         key=header.key.hex(),
         created_ms=header.created_ms,
         valid_until_ms=header.valid_until_ms,
-        body=_plain(msgspec.msgpack.decode(bytes(header.body))),
+        body=_plain(CONTRACTS[header.kind].body.decode(bytes(header.body))),
         attached=attached,
         raw=None if raw is None else base64.b64encode(raw).decode("ascii"),
     )
@@ -198,6 +199,8 @@ def stored_leaf(reader: StoreReader, leaf_index: int) -> bytes | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return value

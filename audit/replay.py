@@ -1,0 +1,119 @@
+"""A ledger executed again from its leaves, block by block, and all that a store derives from it.
+
+Nothing here trusts the store: state, state tree, lists, indexes and tiles are made anew in memory,
+from the leaves alone, and only then compared.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from contracts.consortium import genesis_state
+from contracts.machine import Candidate, ExecutedBlock, Tip, execute_entry, genesis_tip
+from ledger import store_keys
+from ledger.blocks import BlockHeader
+from ledger.entries import Entry
+from ledger.genesis import GenesisFile
+from ledger.records import Record
+from ledger.state_tree import StateTree
+from ledger.tiles import RightEdge
+from ledger.types import Height, LeafIndex, TreeSize
+
+
+class _State:
+    """The state as a view."""
+
+    def __init__(self, values: dict[bytes, bytes]) -> None:
+        self._values = values
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        return self._values.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One block executed again. stored: the keys and values that never change after it."""
+
+    block: ExecutedBlock
+    stored: tuple[tuple[bytes, bytes], ...]
+
+
+class Replay:
+    """The ledger so far.
+
+    state, pages: the state's values and its tree's pages, by their keys and paths.
+    counts: how many keys of each kind (`ledger.store_keys`) a store has by now.
+    """
+
+    def __init__(self, genesis: GenesisFile) -> None:
+        self._ledger_id = genesis.ledger_id
+        self.state = genesis_state(genesis.genesis)
+        self.pages: dict[bytes, bytes] = {}
+        self._tree = StateTree(self.pages.get)
+        update = self._tree.update(self.state)
+        self.pages.update(update.pages)
+        self.tip: Tip = genesis_tip(genesis, state_root=update.root)
+        self._edge = RightEdge(TreeSize(0), [])
+        self._nonces: set[tuple[bytes, bytes]] = set()
+        self._documents: set[bytes] = set()
+        self.counts: dict[bytes, int] = {}
+
+    def view(self) -> _State:
+        """The state as the contracts see it."""
+        return _State(self.state)
+
+    def execute(
+        self, header: BlockHeader, records: Sequence[Record], signatures: Sequence[bool]
+    ) -> Replayed:
+        """Executes the next block's records as its header says it was made.
+
+        What comes out has refused records, or another header, where the ledger is wrong.
+        """
+        block = execute_entry(
+            ledger_id=self._ledger_id,
+            tip=self.tip,
+            term=header.term,
+            entry_hash=header.entry_hash,
+            entry=Entry(header.time_ms, None, ()),
+            candidates=[
+                Candidate(record, "", signature_valid=valid)
+                for record, valid in zip(records, signatures, strict=True)
+            ],
+            view=self.view(),
+            state_tree=self._tree,
+            nonce_used=lambda key, nonce: (key, nonce) in self._nonces,
+            attachments_may_be_missing=True,
+        )
+        self.state.update(block.writes)
+        self.pages.update(block.pages)
+        self.tip = block.tip
+        stored = tuple(self._stored(block))
+        for key, _ in stored:
+            self.counts[key[:1]] = self.counts.get(key[:1], 0) + 1
+        return Replayed(block, stored)
+
+    def _stored(self, block: ExecutedBlock) -> Iterator[tuple[bytes, bytes]]:
+        """What a store keeps of the block for good."""
+        height = block.height
+        index = block.first_leaf_index
+        for record in block.accepted:
+            header = record.header
+            place = index.to_bytes(8, "big")
+            self._nonces.add((header.key, header.nonce))
+            yield store_keys.leaf_key(index), record.leaf_bytes
+            yield store_keys.record_key(record.record_id), place + height.to_bytes(8, "big")
+            yield store_keys.nonce_key(header.key, header.nonce), place
+            if record.attached is not None and header.attached is not None:
+                yield store_keys.attached_key(index), record.attached
+                digest = header.attached.digest
+                if header.attached.form == "document" and digest not in self._documents:
+                    self._documents.add(digest)
+                    yield store_keys.document_key(digest), place
+            index = LeafIndex(index + 1)
+        yield store_keys.leaf_key(index), block.header_bytes
+        yield store_keys.block_key(Height(height)), index.to_bytes(8, "big")
+        for list_key, number, item in block.list_items:
+            yield store_keys.list_item_key(sha256(list_key).digest(), number=number), item
+        for level, tile, hashes in self._edge.extend(block.leaf_hashes):
+            yield store_keys.tile_key(level=level, index=tile), hashes

@@ -1,0 +1,554 @@
+"""The whole ledger, proved from its bytes in numbered steps. Pure: bytes come from a `Source`.
+
+    1  genesis       every founder signed it; keys and settings are within the rules
+    2  files         the store's files are what their checksums say (a data directory only)
+    3  leaves        canonical bytes, authors' signatures, attachments
+    4  blocks        heights, links, times, tree sizes and roots
+    5  contracts     every record is one that the contracts accept there; every state root
+    6  store         every stored key and value follows from the blocks (a data directory only)
+    7  agreement     the Raft log is what leaders signed, and what blocks were made of (likewise)
+    8  certificates  majorities of the voters in force vouch for checkpoints of this tree
+    9  memory        the ledger continues the checkpoint that this auditor saw last
+
+A finding does not end the audit unless nothing after it could mean anything.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from audit.findings import Finding
+from audit.replay import Replay
+from contracts.consortium import check_genesis, node
+from ledger import store_keys
+from ledger.attachments import attached_fault
+from ledger.blocks import BlockHeader, parse_any_leaf
+from ledger.certificates import Certificate, check_certificate, parse_certificate
+from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
+from ledger.entries import parse_entry
+from ledger.errors import LedgerError, Malformed
+from ledger.genesis import GenesisFile
+from ledger.records import Record, parse_leaf
+from ledger.signatures import verify as verify_signature
+from ledger.statements import entry_hash, proposal_statement
+from ledger.types import Height, LeafIndex
+
+SEGMENT_LEAVES = 2_000
+"""Leaves that are read and whose signatures are checked at a time."""
+
+FINDINGS_MAX = 1_000
+"""An audit that finds more stops there."""
+
+STEPS = (
+    "genesis",
+    "files",
+    "leaves",
+    "blocks",
+    "contracts",
+    "store",
+    "agreement",
+    "certificates",
+    "memory",
+)
+
+_DERIVED = (
+    store_keys.ATTACHED,
+    store_keys.BLOCK,
+    store_keys.DOCUMENT,
+    store_keys.LIST_ITEM,
+    store_keys.LEAF,
+    store_keys.NONCE,
+    store_keys.RECORD,
+    store_keys.TILE,
+)
+
+
+class Unreadable(Exception):
+    """The source cannot go on giving bytes."""
+
+
+class Source(Protocol):
+    """Where a ledger's bytes come from."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a node's whole store, so that every key can be compared."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`. Raises Unreadable."""
+
+    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values with start ≤ key < stop, in order. Raises Unreadable."""
+
+    def damage(self) -> Iterable[tuple[str, str]]:
+        """Places in its files that contradict their checksums, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """A signature to check."""
+
+    public_key: bytes
+    message: bytes
+    signature: bytes
+
+
+Checker = Callable[[Sequence[SignatureCheck]], list[bool]]
+
+
+def check_in_turn(jobs: Sequence[SignatureCheck]) -> list[bool]:
+    """Checks signatures one after the other."""
+    return [verify_signature(job.public_key, job.message, job.signature) for job in jobs]
+
+
+@dataclass(slots=True)
+class Report:
+    """What an audit saw. holds: nothing was found.
+
+    checkpoint: at the end of the last whole block. certified: the newest valid certificate's.
+    signers: departments whose nodes signed it. steps: name to what was checked, in words.
+    """
+
+    ledger_id: bytes
+    fingerprint: str
+    height: int = 0
+    tree_size: int = 0
+    root: bytes = b""
+    records: int = 0
+    time_ms: int = 0
+    certified: Checkpoint | None = None
+    signers: tuple[str, ...] = ()
+    steps: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was checked is right."""
+        return not self.findings
+
+
+class _Enough(Exception):
+    """Nothing after this could mean anything, or too much was found."""
+
+
+class Audit:
+    """One audit of one source."""
+
+    def __init__(
+        self,
+        genesis: GenesisFile,
+        source: Source,
+        *,
+        check: Checker = check_in_turn,
+        remembered: Checkpoint | None = None,
+        progress: Callable[[str, int], None] = lambda step, done: None,
+    ) -> None:
+        """progress(step, done): called with the number of leaves done."""
+        self._genesis = genesis
+        self._source = source
+        self._check = check
+        self._remembered = remembered
+        self._progress = progress
+        self._replay = Replay(genesis)
+        self._block_end: dict[int, tuple[int, bytes]] = {}
+        self._entry_hashes: dict[int, bytes] = {}
+        self._attachments = 0
+        self.report = Report(genesis.ledger_id, genesis.fingerprint)
+
+    def run(self) -> Report:
+        """All steps in order."""
+        try:
+            self._step_genesis()
+            self._step_files()
+            self._step_ledger()
+            if self._source.whole:
+                self._step_store()
+                self._step_agreement()
+            self._step_certificates()
+            self._step_memory()
+        except _Enough:
+            pass
+        except Unreadable as error:
+            self.report.findings.append(Finding("store-unreadable", "store", str(error)))
+        return self.report
+
+    def _find(self, code: str, place: str, detail: str) -> None:
+        self.report.findings.append(Finding(code, place, detail))
+        if len(self.report.findings) >= FINDINGS_MAX:
+            raise _Enough
+
+    # Steps 1 and 2.
+
+    def _step_genesis(self) -> None:
+        try:
+            self._genesis.check()
+            check_genesis(self._genesis.genesis)
+        except LedgerError as error:
+            self._find("genesis-invalid", "genesis", str(error))
+            raise _Enough from None
+        founders = len(self._genesis.genesis.departments)
+        self.report.steps["genesis"] = f"signed by all {founders} founders"
+
+    def _step_files(self) -> None:
+        if not self._source.whole:
+            return
+        damages = 0
+        for place, what in self._source.damage():
+            damages += 1
+            self._find("file-damaged", place, what)
+        if damages == 0:
+            self.report.steps["files"] = "every checksum fits"
+        stored = self._source.get(store_keys.GENESIS_MARK)
+        if stored != self._genesis.genesis_bytes:
+            detail = "it holds no ledger" if stored is None else "its genesis is another one"
+            self._find("other-ledger", "store", detail)
+            raise _Enough
+
+    # Steps 3 to 5.
+
+    def _step_ledger(self) -> None:
+        leaves = self._leaves()
+        records: list[Record] = []
+        valid: list[bool] = []
+        for segment in _segments(leaves, SEGMENT_LEAVES):
+            parsed = [self._parse(index, data) for index, data in segment]
+            results = self._signatures(parsed)
+            for (index, data), leaf in zip(segment, parsed, strict=True):
+                if isinstance(leaf, BlockHeader):
+                    self._block(index, data, leaf, records, valid)
+                    records, valid = [], []
+                else:
+                    records.append(leaf)
+                    valid.append(next(results))
+            self._progress("ledger", segment[-1][0] + 1)
+        if records:
+            place = f"leaf {self._replay.tip.tree_size}"
+            self._find("incomplete-block", place, f"{len(records)} records have no block header")
+        tip = self._replay.tip
+        report = self.report
+        report.height, report.tree_size = tip.height, tip.tree_size
+        report.root, report.time_ms = tip.tree().root(), tip.time_ms
+        report.steps["leaves"] = (
+            f"{report.records} records with valid signatures, {self._attachments} attachments"
+        )
+        report.steps["blocks"] = f"{tip.height} blocks link up to genesis"
+        report.steps["contracts"] = f"replayed; state root {tip.state_root.hex()[:16]}…"
+
+    def _leaves(self) -> Iterator[tuple[int, bytes]]:
+        leaves = self._source.scan(store_keys.LEAF, _after(store_keys.LEAF))
+        for expected, (key, data) in enumerate(leaves):
+            index = store_keys.read_number(key[1:]) if len(key) == 9 else -1
+            if index != expected:
+                self._find("key-missing", f"leaf {expected}", "the leaves have a gap")
+                raise _Enough
+            yield index, data
+
+    def _parse(self, index: int, data: bytes) -> Record | BlockHeader:
+        try:
+            leaf = parse_any_leaf(data)
+            if isinstance(leaf, BlockHeader):
+                return leaf
+            record = parse_leaf(data)
+        except Malformed as error:
+            self._find("malformed-leaf", f"leaf {index}", str(error))
+            raise _Enough from None
+        attached = self._source.get(store_keys.attached_key(LeafIndex(index)))
+        if attached is None:
+            return record
+        self._attachments += 1
+        announced = record.header.attached
+        fault = (
+            "the header announces nothing"
+            if announced is None
+            else attached_fault(announced, attached)
+        )
+        if fault is not None:
+            self._find("attachment-mismatch", f"leaf {index}", fault)
+            return record
+        return with_attached(record, attached)
+
+    def _signatures(self, parsed: Sequence[Record | BlockHeader]) -> Iterator[bool]:
+        records = [leaf for leaf in parsed if isinstance(leaf, Record)]
+        jobs = [
+            SignatureCheck(record.header.key, record.statement(), record.signature)
+            for record in records
+        ]
+        self.report.records += len(records)
+        return iter(self._check(jobs) if jobs else [])
+
+    def _block(
+        self,
+        index: int,
+        data: bytes,
+        header: BlockHeader,
+        records: list[Record],
+        valid: list[bool],
+    ) -> None:
+        """One block: its links, its execution, and what a store derives from it."""
+        place = f"block {header.height}"
+        first = index - len(records)
+        for number, good in enumerate(valid):
+            if not good:
+                author = records[number].header.department
+                self._find("bad-signature", f"leaf {first + number}", f"of {author}")
+        self._links(place, first, header, len(records))
+        replayed = self._replay.execute(header, records, valid)
+        for refused in replayed.block.refused:
+            refusal = refused.refusal
+            if refusal.code != "bad-signature":
+                name = "?" if refused.record_id is None else refused.record_id.hex()[:16]
+                detail = f"record {name}…: {refusal.code}: {refusal.detail}"
+                self._find("record-refused", place, detail)
+        if replayed.block.header_bytes != data:
+            self._find("wrong-block", place, _difference(replayed.block.header, header))
+            raise _Enough
+        tip = self._replay.tip
+        self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
+        self._entry_hashes[tip.height] = header.entry_hash
+        if self._source.whole:
+            for key, value in replayed.stored:
+                self._compare(key, value, place)
+
+    def _links(self, place: str, first: int, header: BlockHeader, count: int) -> None:
+        tip = self._replay.tip
+        checks: tuple[tuple[str, Any, Any], ...] = (
+            ("ledger id", header.ledger_id, self._genesis.ledger_id),
+            ("height", header.height, tip.height + 1),
+            ("previous hash", header.previous_hash, tip.block_hash),
+            ("tree size", header.tree_size, first),
+            ("tree root", header.tree_root, tip.tree().root()),
+            ("record count", header.record_count, count),
+        )
+        wrong = [name for name, said, true in checks if said != true]
+        if header.time_ms < tip.time_ms:
+            wrong.append("time")
+        if header.term < tip.term:
+            wrong.append("term")
+        if wrong:
+            self._find("broken-link", place, f"wrong: {', '.join(wrong)}")
+            raise _Enough
+
+    # Step 6.
+
+    def _compare(self, key: bytes, value: bytes, place: str) -> None:
+        if key[:1] == store_keys.LEAF:
+            return  # that is where it was read from
+        stored = self._source.get(key)
+        if stored is None:
+            self._find("key-missing", f"{place}, {_name(key)}", "it is not in the store")
+        elif stored != value:
+            self._find("key-differs", f"{place}, {_name(key)}", "the store holds another value")
+
+    def _step_store(self) -> None:
+        for prefix in _DERIVED:
+            count = sum(1 for _ in self._source.scan(prefix, _after(prefix)))
+            expected = self._replay.counts.get(prefix, 0)
+            if count > expected:
+                detail = f"{count - expected} more than follow from the blocks"
+                self._find("key-unexpected", f"{_KINDS[prefix]} keys", detail)
+        self._compare_all(store_keys.STATE_VALUE, self._replay.state)
+        self._compare_all(store_keys.STATE_PAGE, self._replay.pages)
+        if self._source.get(store_keys.TIP_MARK) != self._replay.tip.to_bytes():
+            self._find("mark-invalid", "mark tip", "it is not the last block's")
+        known = b"".join((*_DERIVED, b"cemopvx"))
+        for key, _ in self._source.scan(b"", b"\xff"):
+            if key[0] not in known:
+                self._find("key-unexpected", _name(key), "no such kind of key exists")
+        self.report.steps["store"] = "every key follows from the blocks"
+
+    def _compare_all(self, prefix: bytes, expected: dict[bytes, bytes]) -> None:
+        seen = 0
+        for key, value in self._source.scan(prefix, _after(prefix)):
+            seen += 1
+            right = expected.get(key[1:])
+            if right is None:
+                self._find("key-unexpected", _name(key), "it does not follow from the blocks")
+            elif right != value:
+                self._find("key-differs", _name(key), "the store holds another value")
+        if seen < len(expected):
+            self._find("key-missing", f"{_KINDS[prefix]} keys", f"{len(expected) - seen} missing")
+
+    # Step 7.
+
+    def _step_agreement(self) -> None:
+        previous = self._genesis.ledger_id
+        expected = 1
+        for key, value in self._source.scan(store_keys.ENTRY, _after(store_keys.ENTRY)):
+            place = f"Raft entry {expected}"
+            if key != store_keys.entry_key(expected):
+                self._find("entry-invalid", place, "the log has a gap")
+                return
+            digest = self._entry(place, expected, value, previous)
+            if digest is None:
+                return
+            previous = digest
+            expected += 1
+        if expected <= self._replay.tip.height:
+            self._find("entry-invalid", f"Raft entry {expected}", "the log ends before the blocks")
+        self._own_signatures()
+        self.report.steps["agreement"] = f"{expected - 1} entries as their leaders signed them"
+
+    def _entry(self, place: str, index: int, value: bytes, previous: bytes) -> bytes | None:
+        """An entry's hash if it is right; None ends the walk."""
+        try:
+            (term, own_index, data, proposer, signature), digest = msgspec.msgpack.decode(
+                value, type=tuple[tuple[int, int, bytes, bytes, bytes], bytes]
+            )
+        except msgspec.MsgspecError as error:
+            self._find("entry-invalid", place, str(error))
+            return None
+        spelled = msgspec.msgpack.encode(((term, own_index, data, proposer, signature), digest))
+        state = node(self._replay.view(), proposer)
+        statement = proposal_statement(
+            self._genesis.ledger_id, term=term, index=index, previous_hash=previous, data=data
+        )
+        made = entry_hash(
+            self._genesis.ledger_id, term=term, index=index, previous_hash=previous, data=data
+        )
+        if spelled != value or own_index != index or made != digest:
+            self._find("entry-invalid", place, "its hash or place is wrong")
+            return None
+        if state is None or not verify_signature(
+            state.description.proposal_key, statement, signature
+        ):
+            self._find("entry-invalid", place, "its proposer did not sign it")
+        if index <= self._replay.tip.height and self._entry_hashes.get(index) != digest:
+            self._find("entry-invalid", place, "its block was made of another entry")
+        try:
+            parse_entry(data)
+        except Malformed as error:
+            self._find("entry-invalid", place, str(error))
+        return digest
+
+    def _own_signatures(self) -> None:
+        for key, value in self._source.scan(
+            store_keys.OWN_SIGNATURE, _after(store_keys.OWN_SIGNATURE)
+        ):
+            place = _name(key)
+            try:
+                height, size, root, _, _ = msgspec.msgpack.decode(
+                    value, type=tuple[int, int, bytes, int, bytes]
+                )
+            except msgspec.MsgspecError as error:
+                self._find("mark-invalid", place, str(error))
+                continue
+            if self._block_end.get(height) != (size, root):
+                self._find("mark-invalid", place, "it is on another block than the store holds")
+
+    # Steps 8 and 9.
+
+    def _step_certificates(self) -> None:
+        count = 0
+        voters = self._replay.tip.voters.sets()
+        for key, value in self._source.scan(store_keys.CERTIFICATE, _after(store_keys.CERTIFICATE)):
+            place = _name(key)
+            try:
+                certificate = parse_certificate(value)
+                check_certificate(certificate, ledger_id=self._genesis.ledger_id, voter_sets=voters)
+            except LedgerError as error:
+                self._find("certificate-invalid", place, str(error))
+                continue
+            end = self._block_end.get(certificate.height)
+            if key != store_keys.certificate_key(Height(certificate.height)) or end != (
+                certificate.tree_size,
+                certificate.root,
+            ):
+                self._find("certificate-invalid", place, "it is on another ledger's block")
+                continue
+            count += 1
+            self.report.certified = certificate.checkpoint
+            self.report.signers = self._departments(certificate)
+        if count == 0:
+            self._find("certificate-missing", "certificates", "there is no valid one")
+        else:
+            assert self.report.certified is not None
+            self.report.steps["certificates"] = (
+                f"{count} valid; the newest covers height {self.report.certified.height}"
+            )
+
+    def _departments(self, certificate: Certificate) -> tuple[str, ...]:
+        found = []
+        for entry in certificate.cosignatures:
+            cosignature = Cosignature(entry.node_id, entry.timestamp_s, entry.signature)
+            assert check_cosignature(certificate.checkpoint, cosignature)
+            state = node(self._replay.view(), entry.node_id)
+            found.append("?" if state is None else state.department)
+        return tuple(sorted(found))
+
+    def _step_memory(self) -> None:
+        seen = self._remembered
+        if seen is None:
+            self.report.steps["memory"] = "no earlier checkpoint is remembered"
+            return
+        place = f"block {seen.height}"
+        end = self._block_end.get(seen.height)
+        if end is None:
+            self._find("ledger-shorter", place, f"the ledger ends at {self.report.height}")
+        elif end != (seen.tree_size, seen.root):
+            self._find("ledger-forked", place, "it is another block than the one seen earlier")
+        else:
+            self.report.steps["memory"] = f"continues the checkpoint of height {seen.height}"
+
+
+_KINDS = {
+    store_keys.ATTACHED: "attachment",
+    store_keys.BLOCK: "block",
+    store_keys.CERTIFICATE: "certificate",
+    store_keys.DOCUMENT: "document",
+    store_keys.ENTRY: "Raft entry",
+    store_keys.LIST_ITEM: "list item",
+    store_keys.LEAF: "leaf",
+    store_keys.MARK: "mark",
+    store_keys.NONCE: "nonce",
+    store_keys.OWN_SIGNATURE: "own signature",
+    store_keys.STATE_PAGE: "state page",
+    store_keys.RECORD: "record",
+    store_keys.TILE: "tile",
+    store_keys.STATE_VALUE: "state value",
+    store_keys.EVIDENCE: "evidence",
+}
+
+
+def _name(key: bytes) -> str:
+    """A stored key for a person."""
+    kind = _KINDS.get(key[:1])
+    if kind is None:
+        return f"key {key[:40].hex()}"
+    rest = key[1:]
+    if len(rest) == 8 and key[:1] not in (store_keys.STATE_PAGE, store_keys.STATE_VALUE):
+        return f"{kind} {store_keys.read_number(rest)}"
+    return f"{kind} {rest[:40].hex()}"
+
+
+def _after(prefix: bytes) -> bytes:
+    return bytes([prefix[0] + 1])
+
+
+def _segments(leaves: Iterator[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
+    segment: list[tuple[int, bytes]] = []
+    for leaf in leaves:
+        segment.append(leaf)
+        if len(segment) >= size:
+            yield segment
+            segment = []
+    if segment:
+        yield segment
+
+
+def _difference(made: BlockHeader, said: BlockHeader) -> str:
+    names = [name for name in made.__struct_fields__ if getattr(made, name) != getattr(said, name)]
+    return f"executing its records gives another {', '.join(names) or 'spelling'}"
+
+
+def with_attached(record: Record, attached: bytes) -> Record:
+    """The record with what is attached to it."""
+    return Record(
+        header=record.header,
+        signature=record.signature,
+        leaf_bytes=record.leaf_bytes,
+        header_bytes=record.header_bytes,
+        record_id=record.record_id,
+        attached=attached,
+    )

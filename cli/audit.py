@@ -1,0 +1,167 @@
+"""`concordat audit`: proves a whole ledger from its bytes."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from audit.memory import CheckpointMemory, MemoryDamaged, default_folder
+from audit.sources.directory import DirectorySource
+from audit.sources.live import LiveSource
+from audit.verify import STEPS, Audit, Report, SignatureCheck, Source, Unreadable, check_in_turn
+from cli.client import node_options
+from cli.show import Failure, JsonOption, console, emit_json
+from ledger.errors import LedgerError
+from ledger.genesis import GenesisFile, parse_genesis_file
+from ledger.signatures import self_test
+
+CHUNK = 256
+
+
+@click.group()
+def audit() -> None:
+    """Check ledgers and proofs, trusting no node."""
+
+
+@audit.command()
+@click.argument("target")
+@click.option(
+    "--genesis",
+    "genesis_path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The genesis file: the only thing that is trusted.",
+)
+@click.option("--memory", type=click.Path(path_type=Path, file_okay=False), default=None)
+@click.option("--forget", is_flag=True, help="Neither use nor keep the remembered checkpoint.")
+@node_options
+@JsonOption
+def verify(
+    target: str,
+    genesis_path: Path,
+    memory: Path | None,
+    forget: bool,
+    url: str,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Prove the ledger in TARGET: a stopped or copied data directory, or a live node's URL.
+
+    Exit 0 only if everything holds. The last checkpoint of each ledger is remembered, and a ledger
+    that does not continue it is refused.
+    """
+    del url
+    self_test()
+    try:
+        genesis = parse_genesis_file(genesis_path.read_bytes())
+    except LedgerError as error:
+        raise Failure(f"{genesis_path}: {error}", error.remedy) from None
+    kept = CheckpointMemory(memory or default_folder())
+    try:
+        remembered = None if forget else kept.recall(genesis.ledger_id)
+        with _open(target, token) as source:
+            report = _run(genesis, source, remembered, quiet=as_json)
+    except Unreadable as error:
+        raise Failure(str(error), "Copy the directory of a stopped node again.") from None
+    except MemoryDamaged as error:
+        raise Failure(str(error), error.remedy) from None
+    if report.holds and report.certified is not None and not forget:
+        kept.remember(report.certified)
+    if as_json:
+        emit_json(_as_json(target, report))
+    else:
+        _show(target, report)
+    if not report.holds:
+        raise SystemExit(1)
+
+
+def _open(target: str, token: str | None) -> AbstractContextManager[Source]:
+    if not target.startswith(("http://", "https://")):
+        path = Path(target)
+        if not path.is_dir():
+            raise Failure(f"{target} is no directory", "Give a data directory or a node's URL.")
+        return DirectorySource(path)
+    if token is None:
+        raise Failure("there is no token", "A live node asks for an auditor's: give --token.")
+    if token.startswith("@"):
+        token = Path(token[1:]).read_text(encoding="utf-8").strip()
+    return LiveSource(target, token)
+
+
+def _run(genesis: GenesisFile, source: Source, remembered: Any, *, quiet: bool) -> Report:
+    with (
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        ) as progress,
+    ):
+        task = progress.add_task("reading", total=None)
+
+        def check(jobs: Sequence[SignatureCheck]) -> list[bool]:
+            parts = [jobs[at : at + CHUNK] for at in range(0, len(jobs), CHUNK)]
+            return [valid for part in pool.map(check_in_turn, parts) for valid in part]
+
+        def advance(step: str, done: int) -> None:
+            progress.update(task, description=f"{step}: {done} leaves")
+
+        return Audit(genesis, source, check=check, remembered=remembered, progress=advance).run()
+
+
+def _show(target: str, report: Report) -> None:
+    console.print(f"ledger      {report.ledger_id.hex()}", markup=False)
+    console.print(f"fingerprint {report.fingerprint}  (compare it by telephone)", markup=False)
+    for number, name in enumerate(STEPS, start=1):
+        words = report.steps.get(name)
+        state = "ok  " if words is not None and report.holds else "    "
+        console.print(f"{number}  {name:13} {state}{words or 'not reached'}", markup=False)
+    for finding in report.findings:
+        explained = finding.explanation
+        console.print(f"\nFOUND {finding.code} at {finding.place}", markup=False)
+        console.print(f"  {finding.detail}\n  {explained.meaning}", markup=False)
+        console.print(f"  what to do: {explained.remedy}", markup=False)
+    if report.holds and report.certified is not None:
+        console.print(
+            f"\nholds: height {report.height}, {report.records} records, certified to height "
+            f"{report.certified.height} by {', '.join(report.signers)}",
+            markup=False,
+        )
+    else:
+        console.print(f"\n{len(report.findings)} findings: {target} does not hold", markup=False)
+
+
+def _as_json(target: str, report: Report) -> dict[str, Any]:
+    certified = report.certified
+    return {
+        "target": target,
+        "holds": report.holds,
+        "ledger_id": report.ledger_id.hex(),
+        "fingerprint": report.fingerprint,
+        "height": report.height,
+        "tree_size": report.tree_size,
+        "root": report.root.hex(),
+        "records": report.records,
+        "time_ms": report.time_ms,
+        "certified_height": None if certified is None else certified.height,
+        "signed_by": list(report.signers),
+        "steps": report.steps,
+        "findings": [
+            {
+                "code": finding.code,
+                "place": finding.place,
+                "detail": finding.detail,
+                "meaning": finding.explanation.meaning,
+                "remedy": finding.explanation.remedy,
+            }
+            for finding in report.findings
+        ],
+    }
