@@ -1,7 +1,7 @@
 """LevelDB's files, byte by byte, against their own checksums; nothing of LevelDB is used or trusted.
 
-LevelDB drops a damaged tail of its log in silence, so opening a store proves little. This reads the
-formats themselves (LevelDB's `doc/log_format.md`, `doc/table_format.md` and version edits):
+LevelDB drops a damaged tail of its log in silence, so opening a store proves little. This reads
+the formats themselves (LevelDB's `doc/log_format.md`, `doc/table_format.md` and version edits):
 
 * `CURRENT` must be exactly "MANIFEST-nnnnnn" and a line feed, and that file must exist.
 * A log (`*.log`, `MANIFEST-*`) is blocks of 32 KiB of records: masked CRC-32C (4) ‖ length (2) ‖

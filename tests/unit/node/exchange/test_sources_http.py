@@ -62,7 +62,7 @@ class Answerer(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture()
+@pytest.fixture
 def upstream() -> Iterator[Upstream]:
     with Upstream() as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -74,7 +74,7 @@ def upstream() -> Iterator[Upstream]:
         thread.join()
 
 
-@pytest.fixture()
+@pytest.fixture
 def source(upstream: Upstream) -> Iterator[HttpSource]:
     found = HttpSource("people", url=f"http://127.0.0.1:{upstream.server_port}/p", token="t0ken")
     yield found

@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -47,7 +48,7 @@ def fill(path: Path, rows: list[tuple[object, ...]], form: str = "name TEXT") ->
         connection.commit()
 
 
-@pytest.fixture()
+@pytest.fixture
 def sqlite_source(tmp_path: Path) -> Iterator[SqlSource]:
     source = SqlSource("residents", url=f"sqlite:///{tmp_path / 'r.db'}", table="residents")
     yield source
@@ -145,7 +146,7 @@ def test_a_filter_keeps_what_a_plain_filter_keeps(
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL of our own; skips where it is not installed."""
     homes = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not homes or shutil.which("setpriv") is None or os.geteuid() != 0:
@@ -153,9 +154,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    folder = Path(os.path.realpath(tmp_path_factory.mktemp("pg")))
-    for parent in (folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
+    folder = Path(tempfile.mkdtemp(prefix="concordat-pg-"))
     shutil.chown(folder, "postgres", "postgres")
     run = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     tools, data = homes[-1].parent, folder / "data"
@@ -167,10 +166,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         command = [*run, str(tools / tool), *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
 
-    call("initdb", "-D", str(data), "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    call("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
     try:
+        call("initdb", "-D", str(data), "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        call("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
         statement = (
             "CREATE TABLE residents (name text, age bigint, amount numeric, day date);"
             "INSERT INTO residents VALUES ('Anna', 1, 9.50, '2026-01-02'),"
@@ -179,7 +178,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         call("psql", "-h", "127.0.0.1", "-p", str(port), "-q", "-c", statement, "postgres")
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:
-        call("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        if (data / "postmaster.pid").exists():
+            call("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 def test_postgres_answers_with_values_in_their_form(postgres: str) -> None:
@@ -193,7 +194,11 @@ def test_postgres_answers_with_values_in_their_form(postgres: str) -> None:
         source.close()
 
 
-@defect("decimals and dates are bound as text, which PostgreSQL does not compare with them")
+@pytest.mark.xfail(
+    strict=True,
+    raises=SourceMisbehaved,
+    reason="decimals and dates are bound as text, which PostgreSQL does not compare with them",
+)
 @pytest.mark.parametrize(
     "where", [{"amount": {">": "10"}}, {"day": {">=": "2026-02-01"}}], ids=["decimal", "date"]
 )
