@@ -65,6 +65,7 @@ class Department:
     process: subprocess.Popen[bytes] | None = None
     tokens: dict[str, str] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
@@ -73,9 +74,10 @@ class Department:
 
     def client(self, role: str) -> Client:
         """HTTP with this node under a role."""
-        if role not in self.clients:
-            self.clients[role] = Client(self.url, self.tokens[role])
-        return self.clients[role]
+        with self.lock:
+            if role not in self.clients:
+                self.clients[role] = Client(self.url, self.tokens[role])
+            return self.clients[role]
 
     def start(self) -> None:
         """Starts the process; its log goes to a file beside its data."""
@@ -108,15 +110,16 @@ class Department:
 
 
 class Cluster:
-    """Five departments in one folder."""
+    """Departments in one folder, five unless told otherwise. titles: short names to full ones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, titles: Mapping[str, str] = TITLES) -> None:
         self.folder = folder
-        ports = free_ports(2 * len(TITLES) + 2)
+        self.titles = titles
+        ports = free_ports(2 * len(titles) + 2)
         self.spare_ports = ports[-2:]
         self.departments = {
             name: Department(name, folder / name, ports[2 * number], ports[2 * number + 1])
-            for number, name in enumerate(TITLES)
+            for number, name in enumerate(titles)
         }
         self.genesis = folder / "genesis.json"
         self.helpers: list[subprocess.Popen[bytes]] = []
@@ -133,7 +136,7 @@ class Cluster:
                     "concordat-node",
                     "init",
                     str(department.folder),
-                    *("--department", name, "--title", TITLES[name]),
+                    *("--department", name, "--title", self.titles[name]),
                     *("--rpc-address", f"127.0.0.1:{department.rpc_port}"),
                     *("--rpc-listen", f"127.0.0.1:{department.rpc_port}"),
                     *("--http-listen", f"127.0.0.1:{department.http_port}"),
