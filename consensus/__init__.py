@@ -38,13 +38,13 @@ What must be durable before which message leaves (the core holds the message bac
 | PreVoteRequest, refusals, reads    | nothing                                           |
 | counting one's own vote or copy    | the vote; the entry (P22)                         |
 
-Modules: `core` roles and terms · `elections` · `replication` · `reads` · `log` · `progress` ·
-`quorum` · `messages` · `ready` what comes out · `settings` · `types` · `errors`.
+Modules: `core` roles and terms · `elections` · `replication` · `reads` · `log` · `outbox` ·
+`progress` · `quorum` · `messages` · `ready` what comes out · `settings` · `types` · `errors`.
 """
 
-from consensus.core import ProposalRefused, Raft
+from consensus.core import Raft
 from consensus.log import LogStorage
-from consensus.ready import Proposals, Ready, Unwritten, Verdict
+from consensus.ready import ProposalRefused, Proposals, Ready, Unwritten, Verdict
 from consensus.settings import Settings
 from consensus.types import Configuration, Entry, EntryPoint, HardState, Logged, NodeId, Role
 

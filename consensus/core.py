@@ -15,18 +15,17 @@ vote (P3). Both are handed to the driver to be durable before any message that r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from consensus import messages as m
-from consensus.elections import Ballot, ElectionTimer
+from consensus.elections import Ballot, ElectionTimer, stale_answer
 from consensus.log import Log, LogStorage
+from consensus.outbox import Outbox
 from consensus.quorum import is_lost, is_quorum
-from consensus.reads import Confirmations, Waiting
+from consensus.reads import Reads
 from consensus.ready import (
     Evidence,
-    Outgoing,
+    ProposalRefused,
     Proposals,
-    ReadState,
     Ready,
     SoftState,
     Unwritten,
@@ -43,17 +42,6 @@ from consensus.types import (
     Role,
     Term,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalRefused:
-    """The data was not proposed, and certainly not by this call.
-
-    why: "not-leader" (leader says who is, if known) or "too-much-uncommitted" (try again later).
-    """
-
-    why: str
-    leader: NodeId | None
 
 
 class Raft:
@@ -99,14 +87,10 @@ class Raft:
         self._since_heartbeat = 0
         self._since_quorum_check = 0
         self._replicator: Replicator | None = None
-        self._confirmations = Confirmations()
-        self._asked: dict[int, int] = {}
         self._uncommitted_bytes = 0
-        self._outbox: list[Outgoing] = []
-        self._after_next: list[Outgoing] = []
-        self._after_flying: list[Outgoing] | None = None
+        self._outbox = Outbox()
         self._flying_state: HardState | None = None
-        self._reads: list[ReadState] = []
+        self._reads = Reads(node_id, settings, self._outbox.send)
         self._evidence: list[Evidence] = []
         self._distrusted_term = Term(0)
         self._told = SoftState(Role.FOLLOWER, self._term, None)
@@ -182,7 +166,7 @@ class Raft:
         elif self._timer.tick():
             self._timer.restart(self._draw())
             self._campaign()
-        self._expire_reads()
+        self._reads.tick()
 
     def step(self, sender: NodeId, message: m.AnyMessage) -> None:
         """A message from `sender`, who is authenticated and a member."""
@@ -205,9 +189,9 @@ class Raft:
                 if self._replicator is not None and sender in self._replicator.peers:
                     self._answered(self._replicator, sender, message)
             case m.ReadRequest():
-                self._asked_to_read(sender, message)
+                self._receive_read(sender, message.token)
             case m.ReadReply():
-                self._read_answered(message)
+                self._reads.replied(message)
 
     def propose(self, data: bytes) -> RaftIndex | ProposalRefused:
         """Appends an entry of this node's term, if it leads; its index.
@@ -236,12 +220,9 @@ class Raft:
     def read_index(self, token: int) -> None:
         """Asks for an index as of which a read is linearizable; the answer is a `ReadState`."""
         if self._role is Role.LEADER:
-            self._asked_to_read(None, m.ReadRequest(self._term, token))
-        elif self._leader is None or len(self._asked) >= self._settings.reads_max:
-            self._reads.append(ReadState(token, None))
+            self._receive_read(None, token)
         else:
-            self._asked[token] = self._settings.election_ticks
-            self._send(self._leader, m.ReadRequest(self._term, token))
+            self._reads.ask(token, leader=self._leader, term=self._term)
 
     def reconnected(self, peer: NodeId) -> None:
         """The connection to a peer is new, so messages before it may be lost."""
@@ -251,9 +232,7 @@ class Raft:
 
     def persisted(self) -> None:
         """What `take_unwritten` returned is durable."""
-        assert self._after_flying is not None, "nothing is being written"
-        self._outbox += self._after_flying
-        self._after_flying = None
+        self._outbox.write_landed()
         if self._flying_state is not None:
             self._durable = self._flying_state
             self._flying_state = None
@@ -288,14 +267,14 @@ class Raft:
 
         Ends with `persisted()`, or with the end of this node.
         """
-        if self._after_flying is not None:
+        if self._outbox.is_writing:
             return None
         hard = HardState(self._term, self._vote, self._log.commit)
         hard_news = hard != self._durable
-        if not hard_news and not self._log.has_unwritten and not self._after_next:
+        if not hard_news and not self._log.has_unwritten and not self._outbox.holds_any:
             return None
         entries = self._log.take_unwritten()
-        self._after_flying, self._after_next = self._after_next, []
+        self._outbox.write_begins()
         self._flying_state = hard if hard_news else None
         return Unwritten(self._flying_state, entries, self._log.last)
 
@@ -303,14 +282,14 @@ class Raft:
         """What can be carried out now. hand_out: whether the driver has room for more entries."""
         soft = SoftState(self._role, self._term, self._leader)
         ready = Ready(
-            messages=tuple(self._outbox),
+            messages=self._outbox.take(),
             committed=self._take_committed() if hand_out else (),
-            reads=tuple(self._reads),
+            reads=self._reads.take(),
             evidence=tuple(self._evidence),
             soft_state=soft if soft != self._told else None,
         )
         self._told = soft
-        self._outbox, self._reads, self._evidence = [], [], []
+        self._evidence = []
         return ready
 
     # Terms and roles.
@@ -326,19 +305,11 @@ class Raft:
                 leads = isinstance(message, m.Append | m.Heartbeat)
                 self._become_follower(Term(message.term), sender if leads else None)
         elif message.term < self._term:
-            self._answer_stale(sender, message)
+            answer = stale_answer(self._term, message)
+            if answer is not None:
+                self._send(sender, answer)
             return False
         return True
-
-    def _answer_stale(self, sender: NodeId, message: m.AnyMessage) -> None:
-        """Whoever speaks from an older term has to learn of this one, or it waits for ever (P6)."""
-        match message:
-            case m.Append() | m.Heartbeat():
-                self._send(sender, m.HeartbeatReply(self._term, 0))
-            case m.PreVoteRequest():
-                self._send(sender, m.PreVoteReply(self._term, False))
-            case m.VoteRequest():
-                self._send(sender, m.VoteReply(self._term, False))
 
     def _has_live_leader(self, asker: NodeId) -> bool:
         if self._role is Role.LEADER:
@@ -357,7 +328,7 @@ class Raft:
         self._timer.restart(self._draw())
         if leader != self._leader or was_leader:
             self._leader = leader
-            self._refuse_reads()
+            self._reads.refuse_all(term=self._term)
 
     def _campaign(self) -> None:
         """Asks whether it would be elected, if it votes and is up to date with itself."""
@@ -365,7 +336,7 @@ class Raft:
             return
         self._role = Role.PRE_CANDIDATE
         self._leader = None
-        self._refuse_reads()
+        self._reads.refuse_all(term=self._term)
         self._ballot = Ballot(granted={self._node_id})
         if self._ballot.won(self._configuration):
             self._stand()
@@ -399,20 +370,19 @@ class Raft:
     def _durable_vote(self) -> bool:
         return self._durable.term == self._term and self._durable.vote == self._node_id
 
+    def _may_elect(self, last_index: int, last_term: int, time_ms: int) -> bool:
+        good = self._log.is_up_to_date(last_index=last_index, last_term=last_term)
+        return good and not self._proposals.is_early(time_ms)
+
     def _answer_pre_vote(self, sender: NodeId, request: m.PreVoteRequest) -> None:
-        granted = (
-            request.term > self._term
-            and self._log.is_up_to_date(last_index=request.last_index, last_term=request.last_term)
-            and not self._proposals.is_early(request.time_ms)
+        granted = request.term > self._term and self._may_elect(
+            request.last_index, request.last_term, request.time_ms
         )
         self._send(sender, m.PreVoteReply(request.term if granted else self._term, granted))
 
     def _answer_vote(self, sender: NodeId, request: m.VoteRequest) -> None:
-        granted = (
-            (self._vote is None and self._leader is None) or self._vote == sender
-        ) and self._log.is_up_to_date(last_index=request.last_index, last_term=request.last_term)
-        if granted and self._proposals.is_early(request.time_ms):
-            granted = False
+        free = self._vote == sender or (self._vote is None and self._leader is None)
+        granted = free and self._may_elect(request.last_index, request.last_term, request.time_ms)
         if granted:
             self._vote = sender
             self._timer.restart(self._draw())
@@ -450,13 +420,10 @@ class Raft:
         self._replicator = Replicator(
             self._node_id, self._term, self._log, self._settings, self._configuration
         )
-        self._confirmations = Confirmations()
+        self._reads.lead()
         self._since_heartbeat = 0
         self._since_quorum_check = 0
-        self._uncommitted_bytes = sum(
-            len(self._log.get(index).entry.data) + 64
-            for index in range(self._log.commit + 1, self._log.last + 1)
-        )
+        self._uncommitted_bytes = self._log.size_of(self._log.commit + 1, self._log.last)
         self._heartbeat(self._replicator)
 
     # A leader's work.
@@ -479,7 +446,7 @@ class Raft:
     def _heartbeat(self, replicator: Replicator) -> None:
         for peer in replicator.peers:
             commit = replicator.heartbeat_commit(peer)
-            self._send(peer, m.Heartbeat(self._term, commit, self._confirmations.number))
+            self._send(peer, m.Heartbeat(self._term, commit, self._reads.round))
 
     def _spread(self, replicator: Replicator, *, even_empty: bool = False) -> None:
         for peer in replicator.peers:
@@ -522,7 +489,7 @@ class Raft:
                     self._send_append(replicator, sender, even_empty=True)
             case m.HeartbeatReply():
                 progress.heard()
-                self._confirmations.answered(sender, message.round)
+                self._reads.answered(sender, message.round)
                 self._finish_reads()
                 if progress.match < self._log.last:
                     self._send_append(replicator, sender)
@@ -539,8 +506,7 @@ class Raft:
         before = self._log.commit
         if not replicator.maybe_commit():
             return False
-        for index in range(before + 1, self._log.commit + 1):
-            self._uncommitted_bytes -= len(self._log.get(index).entry.data) + 64
+        self._uncommitted_bytes -= self._log.size_of(before + 1, self._log.commit)
         self._spread(replicator, even_empty=True)
         self._begin_reads()
         return True
@@ -588,88 +554,46 @@ class Raft:
 
     # Reads.
 
-    def _asked_to_read(self, asker: NodeId | None, request: m.ReadRequest) -> None:
-        if self._role is not Role.LEADER or len(self._confirmations) >= self._settings.reads_max:
-            self._answer_read(Waiting(asker, request.token), None)
-            return
-        self._confirmations.add(Waiting(asker, request.token))
+    def _receive_read(self, asker: NodeId | None, token: int) -> None:
+        self._reads.accept(asker, token, leads=self._role is Role.LEADER, term=self._term)
         self._begin_reads()
 
     def _begin_reads(self) -> None:
         """Starts a round once an entry of this term is committed (P48)."""
         if self._replicator is None or self._log.term_at(self._log.commit) != self._term:
             return
-        if self._confirmations.begin(own_id=self._node_id, commit=self._log.commit):
+        if self._reads.begin(self._log.commit):
             self._heartbeat(self._replicator)
             self._finish_reads()
 
     def _finish_reads(self) -> None:
-        finished = self._confirmations.finish(self._configuration)
-        if finished is not None:
-            index, reads = finished
-            for read in reads:
-                self._answer_read(read, index)
+        if self._reads.finish(self._configuration, term=self._term):
             self._begin_reads()
-
-    def _answer_read(self, read: Waiting, index: RaftIndex | None) -> None:
-        if read.asker is None:
-            self._reads.append(ReadState(read.token, index))
-        else:
-            self._send(read.asker, m.ReadReply(self._term, read.token, index))
-
-    def _read_answered(self, reply: m.ReadReply) -> None:
-        if self._asked.pop(reply.token, None) is not None:
-            index = None if reply.index is None else RaftIndex(reply.index)
-            self._reads.append(ReadState(reply.token, index))
-
-    def _expire_reads(self) -> None:
-        for token in [token for token, left in self._asked.items() if left <= 1]:
-            del self._asked[token]
-            self._reads.append(ReadState(token, None))
-        for token in self._asked:
-            self._asked[token] -= 1
-
-    def _refuse_reads(self) -> None:
-        """Reads that another leader was asked for, or that this node can no longer confirm."""
-        for token in self._asked:
-            self._reads.append(ReadState(token, None))
-        self._asked.clear()
-        for read in self._confirmations.drain():
-            self._answer_read(read, None)
 
     # The drawer of messages and numbers.
 
     def _send(self, to: NodeId, message: m.AnyMessage) -> None:
-        self._outbox.append(Outgoing(to, message))
+        self._outbox.send(to, message)
 
     def _send_durably(self, to: NodeId, message: m.AnyMessage) -> None:
         """Sends once everything the message rests on is durable."""
         hard_news = (self._term, self._vote) != (self._durable.term, self._durable.vote)
-        if self._after_flying is not None and self._flying_state is not None and hard_news:
+        if self._outbox.is_writing and self._flying_state is not None and hard_news:
             hard_news = (self._term, self._vote) != (
                 self._flying_state.term,
                 self._flying_state.vote,
             )
-        if hard_news or self._log.has_unwritten:
-            self._after_next.append(Outgoing(to, message))
-        elif self._after_flying is not None:
-            self._after_flying.append(Outgoing(to, message))
-        else:
-            self._outbox.append(Outgoing(to, message))
+        unwritten = hard_news or self._log.has_unwritten
+        self._outbox.send_durably(to, message, unwritten=unwritten)
 
     def _take_committed(self) -> tuple[Logged, ...]:
         """The next entries to execute, at most committed_bytes_max of them, one at least."""
-        entries: list[Logged] = []
-        size = 0
-        for index in range(self._handed_out + 1, self._log.commit + 1):
-            logged = self._log.get(index)
-            size += len(logged.entry.data)
-            if entries and size > self._settings.committed_bytes_max:
-                break
-            entries.append(logged)
+        entries = self._log.committed_after(
+            self._handed_out, bytes_max=self._settings.committed_bytes_max
+        )
         if entries:
             self._handed_out = RaftIndex(entries[-1].entry.index)
-        return tuple(entries)
+        return entries
 
     def _draw(self) -> int:
         """A new election timeout, in ticks (Raft §5.2)."""

@@ -14,8 +14,9 @@ The rules:
 
 from dataclasses import dataclass, field
 
+from consensus import messages as m
 from consensus.quorum import is_lost, is_quorum
-from consensus.types import Configuration, NodeId
+from consensus.types import Configuration, NodeId, Term
 
 
 @dataclass(slots=True)
@@ -58,3 +59,16 @@ class ElectionTimer:
         """One tick later; whether the wait is over."""
         self.elapsed += 1
         return self.elapsed >= self.limit
+
+
+def stale_answer(term: Term, message: m.AnyMessage) -> m.AnyMessage | None:
+    """The answer to a message of an older term: its sender has to learn of ours, or it waits for
+    ever (P6). None: its sender needs none."""
+    match message:
+        case m.Append() | m.Heartbeat():
+            return m.HeartbeatReply(term, 0)
+        case m.PreVoteRequest():
+            return m.PreVoteReply(term, False)
+        case m.VoteRequest():
+            return m.VoteReply(term, False)
+    return None

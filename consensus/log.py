@@ -154,6 +154,22 @@ class Log:
         self.commit = RaftIndex(index)
         return True
 
+    def committed_after(self, index: int, *, bytes_max: int) -> tuple[Logged, ...]:
+        """Committed entries after `index`, at most bytes_max bytes of data, one at least."""
+        entries: list[Logged] = []
+        size = 0
+        for at in range(index + 1, self.commit + 1):
+            logged = self.get(at)
+            size += len(logged.entry.data)
+            if entries and size > bytes_max:
+                break
+            entries.append(logged)
+        return tuple(entries)
+
+    def size_of(self, first: int, last: int) -> int:
+        """Size of the entries first … last, as `data_bytes` counts it."""
+        return data_bytes(self.get(index).entry for index in range(first, last + 1))
+
     def newest_at_most(self, *, index: int, term: int) -> EntryPoint:
         """The newest entry at or before `index` of a term up to `term`: where logs may agree.
 

@@ -8,10 +8,14 @@ Rounds are numbered within a term and never reused; a read waits for a round tha
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from consensus.messages import ReadReply, ReadRequest
 from consensus.quorum import is_quorum
-from consensus.types import Configuration, NodeId, RaftIndex
+from consensus.ready import ReadState
+from consensus.settings import Settings
+from consensus.types import Configuration, NodeId, RaftIndex, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,99 @@ class Confirmations:
         self._waiting.clear()
         self._round = None
         return reads
+
+
+class Reads:
+    """One node's reads: those it asked its leader for, and those it confirms as leader.
+
+    send(to, message): a message that rests on nothing undurable.
+    """
+
+    __slots__ = ("_asked", "_confirmations", "_node_id", "_ready", "_send", "_settings")
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        settings: Settings,
+        send: Callable[[NodeId, ReadRequest | ReadReply], None],
+    ) -> None:
+        self._node_id = node_id
+        self._settings = settings
+        self._send = send
+        self._confirmations = Confirmations()
+        self._asked: dict[int, int] = {}
+        self._ready: list[ReadState] = []
+
+    @property
+    def round(self) -> int:
+        """The newest round, for heartbeats."""
+        return self._confirmations.number
+
+    def lead(self) -> None:
+        """A new term of leading: rounds are numbered anew."""
+        self._confirmations = Confirmations()
+
+    def ask(self, token: int, *, leader: NodeId | None, term: Term) -> None:
+        """As a follower: asks the leader, if there is one and there is room."""
+        if leader is None or len(self._asked) >= self._settings.reads_max:
+            self._ready.append(ReadState(token, None))
+        else:
+            self._asked[token] = self._settings.election_ticks
+            self._send(leader, ReadRequest(term, token))
+
+    def accept(self, asker: NodeId | None, token: int, *, leads: bool, term: Term) -> None:
+        """A read arrived, from a peer or (None) from this node: kept if this node leads."""
+        if leads and len(self._confirmations) < self._settings.reads_max:
+            self._confirmations.add(Waiting(asker, token))
+        else:
+            self._answer(Waiting(asker, token), None, term)
+
+    def begin(self, commit: RaftIndex) -> bool:
+        """Starts a round; whether heartbeats must carry it."""
+        return self._confirmations.begin(own_id=self._node_id, commit=commit)
+
+    def answered(self, node_id: NodeId, number: int) -> None:
+        """A peer answered the heartbeat of a round."""
+        self._confirmations.answered(node_id, number)
+
+    def finish(self, configuration: Configuration, *, term: Term) -> bool:
+        """Answers the reads of the round, if a quorum has answered; whether it has."""
+        finished = self._confirmations.finish(configuration)
+        if finished is None:
+            return False
+        index, reads = finished
+        for read in reads:
+            self._answer(read, index, term)
+        return True
+
+    def replied(self, reply: ReadReply) -> None:
+        """The leader's answer; one that nobody waits for any more is ignored (P49)."""
+        if self._asked.pop(reply.token, None) is not None:
+            index = None if reply.index is None else RaftIndex(reply.index)
+            self._ready.append(ReadState(reply.token, index))
+
+    def tick(self) -> None:
+        """Gives up what a leader has not answered in an election timeout."""
+        for token in [token for token, left in self._asked.items() if left <= 1]:
+            del self._asked[token]
+            self._ready.append(ReadState(token, None))
+        for token in self._asked:
+            self._asked[token] -= 1
+
+    def refuse_all(self, *, term: Term) -> None:
+        """Another leader was asked, or this node can no longer confirm."""
+        self._ready += [ReadState(token, None) for token in self._asked]
+        self._asked.clear()
+        for read in self._confirmations.drain():
+            self._answer(read, None, term)
+
+    def take(self) -> tuple[ReadState, ...]:
+        """Reads that are decided, each once."""
+        ready, self._ready = self._ready, []
+        return tuple(ready)
+
+    def _answer(self, read: Waiting, index: RaftIndex | None, term: Term) -> None:
+        if read.asker is None:
+            self._ready.append(ReadState(read.token, index))
+        else:
+            self._send(read.asker, ReadReply(term, read.token, index))

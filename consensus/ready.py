@@ -43,6 +43,17 @@ class Proposals(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ProposalRefused:
+    """The data was not proposed, and certainly not by this call.
+
+    why: "not-leader" (leader says who is, if known) or "too-much-uncommitted" (try again later).
+    """
+
+    why: str
+    leader: NodeId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message to a peer; it may be lost, doubled, late or out of order."""
 

@@ -279,6 +279,23 @@ class Execution:
         )
 
 
+def _judge_all(
+    execution: Execution, candidates: Sequence[Candidate]
+) -> tuple[list[Record], list[Refused]]:
+    """Accepted and refused records, each in order."""
+    accepted: list[Record] = []
+    refused: list[Refused] = []
+    for each in candidates:
+        refusal = execution.judge(each)
+        if refusal is None:
+            assert each.record is not None
+            accepted.append(each.record)
+        else:
+            record_id = None if each.record is None else each.record.record_id
+            refused.append(Refused(record_id, refusal))
+    return accepted, refused
+
+
 def execute_entry(
     *,
     ledger_id: bytes,
@@ -305,16 +322,7 @@ def execute_entry(
         nonce_used=nonce_used,
         attachments_may_be_missing=attachments_may_be_missing,
     )
-    accepted: list[Record] = []
-    refused: list[Refused] = []
-    for each in candidates:
-        refusal = execution.judge(each)
-        if refusal is None:
-            assert each.record is not None
-            accepted.append(each.record)
-        else:
-            record_id = None if each.record is None else each.record.record_id
-            refused.append(Refused(record_id, refusal))
+    accepted, refused = _judge_all(execution, candidates)
     update = state_tree.update(execution.writes)
     tree = tip.tree()
     header = BlockHeader(

@@ -120,15 +120,7 @@ class Replica:
             check=check,
         )
         self._proposals.accepted_time_ms = self.chain.tip.time_ms
-        self.raft = Raft(
-            node_id=node_id,
-            settings=settings.consensus,
-            storage=self._log,
-            configuration=self._configuration(),
-            applied=self.chain.tip.height,
-            proposals=self._proposals,
-            random_ticks=random_ticks,
-        )
+        self.raft = self._open_raft(random_ticks)
         self._certification = Certification(self._ledger_id, node_id)
         self._signatures_from = 1
         self._signed_height = self._load_signatures()
@@ -401,6 +393,17 @@ class Replica:
         voting = {*voters.voters, *voters.incoming}
         learners = tuple(node for node in self._members if node not in voting)
         return Configuration(voters.voters, voters.incoming, learners)
+
+    def _open_raft(self, random_ticks: Callable[[int], int]) -> Raft:
+        return Raft(
+            node_id=self._node_id,
+            settings=self._settings.consensus,
+            storage=self._log,
+            configuration=self._configuration(),
+            applied=self.chain.tip.height,
+            proposals=self._proposals,
+            random_ticks=random_ticks,
+        )
 
     def _nodes_of(self, department: str) -> tuple[NodeId, ...]:
         member = consortium_member(self.chain.view, department)

@@ -1,4 +1,4 @@
-"""LevelDB's files, byte by byte, against their own checksums; nothing of LevelDB is used or trusted.
+"""LevelDB's files, byte by byte, against their own checksums; nothing of LevelDB is used here.
 
 LevelDB drops a damaged tail of its log in silence, so opening a store proves little. This reads
 the formats themselves (LevelDB's `doc/log_format.md`, `doc/table_format.md` and version edits):
