@@ -95,8 +95,6 @@ class Raft:
         self._distrusted_term = Term(0)
         self._told = SoftState(Role.FOLLOWER, self._term, None)
 
-    # What can be observed.
-
     @property
     def role(self) -> Role:
         """What this node does in its term."""

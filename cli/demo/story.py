@@ -86,7 +86,8 @@ def connect_sources(story: Story) -> None:
         },
     )
     health = cluster["health"].folder
-    if sources.postgres_installed():
+    cluster.folder.chmod(0o711)
+    if sources.postgres_fits(cluster.folder):
         postgres = sources.Postgres(cluster.folder / "postgres", cluster.spare_ports[1])
         cluster.closers.append(postgres.stop)
         url = postgres.url
@@ -94,7 +95,7 @@ def connect_sources(story: Story) -> None:
     else:
         sources.make_vaccinations(health / "vaccinations.db")
         url = "sqlite:///vaccinations.db"
-        say("       health: SQLite (PostgreSQL is not installed here)")
+        say("       health: SQLite (no PostgreSQL that can reach this folder)")
     cluster.configure(
         "health", {"kind": "sql", "dataset": "vaccinations", "url": url, "table": "vaccinations"}
     )

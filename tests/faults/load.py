@@ -45,7 +45,14 @@ class Load:
     def wait_for_more(self, count: int) -> None:
         """Until so many more records are acknowledged."""
         target = len(self.acknowledged) + count
-        wait_for(lambda: len(self.acknowledged) >= target, f"{count} more acknowledgements")
+
+        def reached() -> bool:
+            for future in self._futures:
+                if future.done():
+                    future.result()
+            return len(self.acknowledged) >= target
+
+        wait_for(reached, f"{count} more acknowledgements")
 
     def _write(self, number: int) -> None:
         names = sorted(self._cluster.departments)

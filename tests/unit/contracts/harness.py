@@ -8,10 +8,10 @@ published and a grant on it approved; its methods make the bodies that tests sen
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from builders import START_MS, Consortium
@@ -31,13 +31,14 @@ from contracts.exchanges import (
     Void,
     Voids,
 )
-from contracts.grants import Grant, GrantApprove, GrantRequest, parse_grant
+from contracts.grants import Grant, GrantApprove, GrantDecision, GrantRequest, parse_grant
 from contracts.machine import Candidate, ExecutedBlock, candidate, execute_entry, genesis_tip
+from contracts.state import grant_key
 from ledger.attachments import items_root
 from ledger.blocks import block_hash, parse_block_header
 from ledger.codec import encode
 from ledger.entries import Entry
-from ledger.list_heads import EMPTY_LIST, parse_list_head, rebuilds
+from ledger.list_heads import parse_list_head, rebuilds
 from ledger.records import Record
 from ledger.signatures import verify
 from ledger.state_tree import StateTree
@@ -90,7 +91,7 @@ class Ledger:
         self.record_ids: list[bytes] = []
         self.signed = 0
 
-    def fork(self) -> "Ledger":
+    def fork(self) -> Self:
         """A ledger of the same blocks that goes its own way from here."""
         other = copy(self)
         other.state, other.pages = dict(self.state), dict(self.pages)
@@ -123,7 +124,7 @@ class Ledger:
         )
         candidates = [judged(each) for each in raw]
         if pruned:
-            candidates = [msgspec_pruned(each) for each in candidates]
+            candidates = [without_items(each) for each in candidates]
         block = execute_entry(
             ledger_id=self.city.ledger_id,
             tip=self.tip,
@@ -191,19 +192,183 @@ class Ledger:
         self.tip = block.tip
 
 
-def msgspec_pruned(each: Candidate) -> Candidate:
+def without_items(each: Candidate) -> Candidate:
     """The candidate without the items that travelled beside its header."""
     record = each.record
     assert record is not None
     announced = record.header.attached
     if announced is None or announced.form == "document":
         return each
-    bare = Record(
-        record.header,
-        record.signature,
-        record.leaf_bytes,
-        record.header_bytes,
-        record.record_id,
-        None,
+    return Candidate(replace(record, attached=None), "", signature_valid=each.signature_valid)
+
+
+def description(
+    names: Sequence[str] = FIELDS, subject: str | None = "person", **types: str
+) -> bytes:
+    """A dataset's document; types: of the fields that are not text, by name."""
+    fields = tuple(Field(name, types.get(name, "text"), f"the {name}") for name in names)
+    return encode(Description("Residents", "Everyone who lives in the city.", fields, subject))
+
+
+def offer(name: str = PEOPLE, *, sharing: str = "conditional") -> DatasetOffer:
+    """The body of a dataset's publication or change."""
+    return DatasetOffer(name, "personal", sharing, authoritative=True)
+
+
+def wanted(**changes: Any) -> GrantRequest:
+    """The body of a request for a grant, for a day, on two of the fields."""
+    asked = GrantRequest(
+        provider=PROVIDER,
+        dataset=PEOPLE,
+        fields=("district", "person"),
+        purpose="allocate social housing",
+        legal_basis="Housing Act, section 12",
+        valid_from_ms=START_MS,
+        valid_until_ms=START_MS + DAY_MS,
+        exchanges_max=5,
+        rows_max=50,
+        onward=False,
     )
-    return Candidate(bare, "", signature_valid=each.signature_valid)
+    return msgspec.structs.replace(asked, **changes)
+
+
+def token(*parts: object) -> bytes:
+    """32 bytes that stand for a digest or an id nobody looks into."""
+    return sha256(repr(parts).encode()).digest()
+
+
+def receipt(number: int, *, rows: int = 1) -> Receipt:
+    """One exchange's receipt."""
+    return Receipt(
+        exchange_id=token("exchange", number),
+        request=token("request", number),
+        response=token("response", number),
+        case=token("case", number),
+        rows=rows,
+        size_bytes=100 * rows,
+        subjects=rows,
+        subjects_root=token("subjects", number),
+    )
+
+
+Batches = Mapping[bytes, Sequence[Item]]
+"""Items by grant; whatever the order here, lines are sorted by grant."""
+
+
+def items_of(batches: Batches) -> tuple[bytes, ...]:
+    """The attachment's items, grant by grant in the order of the lines."""
+    return tuple(encode(item) for grant_id in sorted(batches) for item in batches[grant_id])
+
+
+def lines_of(batches: Batches) -> tuple[Line, ...]:
+    """One line for each grant."""
+    return tuple(
+        Line(grant_id, len(batches[grant_id]), items_root(items_of({grant_id: batches[grant_id]})))
+        for grant_id in sorted(batches)
+    )
+
+
+def receipt_lines(batches: Mapping[bytes, Sequence[Receipt]]) -> tuple[ReceiptLine, ...]:
+    """One line for each grant, with the rows and bytes that its receipts add up to."""
+    return tuple(
+        ReceiptLine(
+            line.grant_id,
+            line.count,
+            sum(item.rows for item in batches[line.grant_id]),
+            sum(item.size_bytes for item in batches[line.grant_id]),
+            line.items_root,
+        )
+        for line in lines_of(batches)
+    )
+
+
+class Stage(Ledger):
+    """A ledger on which PROVIDER offers PEOPLE and CONSUMER holds an approved grant, `grant_id`."""
+
+    def __init__(self, city: Consortium = CITY) -> None:
+        super().__init__(city)
+        self.accept(self.publish())
+        self.grant_id = self.granted()
+
+    def publish(self, name: str = PEOPLE, *, sharing: str = "conditional") -> Record:
+        """PROVIDER's offer of a dataset."""
+        body = offer(name, sharing=sharing)
+        return self.sign(PROVIDER, "dataset.publish", body, document=description())
+
+    def requested(self, **changes: Any) -> bytes:
+        """Appends CONSUMER's request; the grant's id."""
+        asked = self.sign(CONSUMER, "grant.request", wanted(**changes))
+        self.accept(asked)
+        return asked.record_id
+
+    def granted(self, **changes: Any) -> bytes:
+        """Appends a request and its approval; the grant's id."""
+        grant_id = self.requested(**changes)
+        self.accept(self.sign(PROVIDER, "grant.approve", GrantApprove(grant_id)))
+        return grant_id
+
+    def decide(self, department: str, word: str, grant_id: bytes | None = None) -> Record:
+        """A decision on a grant: word is "refuse", "revoke" or "withdraw"."""
+        body = GrantDecision(grant_id or self.grant_id, "as agreed")
+        return self.sign(department, f"grant.{word}", body)
+
+    def receipts(
+        self,
+        count: int = 1,
+        *,
+        rows: int = 1,
+        grant_id: bytes | None = None,
+        department: str = PROVIDER,
+    ) -> Record:
+        """Receipts of `count` exchanges under one grant, each of so many rows."""
+        made = [receipt(100 * self.signed + place, rows=rows) for place in range(count)]
+        return self.receipts_for({grant_id or self.grant_id: made}, department=department)
+
+    def receipts_for(
+        self, batches: Mapping[bytes, Sequence[Receipt]], *, department: str = PROVIDER
+    ) -> Record:
+        """Receipts under several grants in one record."""
+        body = Receipts(receipt_lines(batches))
+        return self.sign(department, "exchange.receipts", body, items=items_of(batches))
+
+    def acknowledgements(
+        self, count: int = 1, *, grant_id: bytes | None = None, department: str = CONSUMER
+    ) -> Record:
+        """The consumer's halves of `count` exchanges."""
+        batches = {
+            grant_id or self.grant_id: [
+                Acknowledgement(token(place), token("record"), token("asked"), token("answered"))
+                for place in range(count)
+            ]
+        }
+        body = Acknowledgements(lines_of(batches))
+        return self.sign(department, "exchange.acknowledgements", body, items=items_of(batches))
+
+    def voids(
+        self, count: int = 1, *, grant_id: bytes | None = None, department: str = PROVIDER
+    ) -> Record:
+        """`count` receipts whose data did not go out."""
+        batches = {
+            grant_id or self.grant_id: [
+                Void(token(place), token("record"), 0, "the line broke") for place in range(count)
+            ]
+        }
+        body = Voids(lines_of(batches))
+        return self.sign(department, "exchange.voids", body, items=items_of(batches))
+
+    def denials(
+        self, count: int = 1, *, grant_id: bytes | None = None, department: str = PROVIDER
+    ) -> Record:
+        """`count` requests that were not served."""
+        batches = {
+            grant_id or self.grant_id: [
+                Denial(token(place), CONSUMER, token("asked"), "grant-revoked", 1)
+                for place in range(count)
+            ]
+        }
+        body = Denials(lines_of(batches))
+        return self.sign(department, "exchange.denials", body, items=items_of(batches))
+
+    def grant(self, grant_id: bytes | None = None) -> Grant:
+        """The grant's state now."""
+        return parse_grant(self.state[grant_key(grant_id or self.grant_id)])
