@@ -116,6 +116,7 @@ class Node:
         self._ticker: asyncio.Task[None] | None = None
         self._carrying = False
         self._writing: asyncio.Future[None] | None = None
+        self._write_began = 0.0
         self._stopped = False
         self.network: PeerNetwork | None = None
 
@@ -267,6 +268,7 @@ class Node:
             self.store.write(batch)
             self._watermark.write(batch.watermark)
 
+        self._write_began = self._loop.time()
         self._writing = asyncio.ensure_future(self._loop.run_in_executor(self._writer, write))
         self._writing.add_done_callback(lambda done: self._persisted(batch.number, done))
 
@@ -325,7 +327,17 @@ class Node:
         while True:
             due = max(due + period, self._loop.time() - period)
             await asyncio.sleep(max(0.0, due - self._loop.time()))
+            if self._disk_stalls():
+                self._input(self.replica.abdicate)
             self._input(self.replica.tick)
+
+    def _disk_stalls(self) -> bool:
+        """Whether a write takes longer than an election: such a node must not lead (P47)."""
+        assert self._loop is not None
+        if self._writing is None or self._writing.done():
+            return False
+        patience_s = self.config.rpc.election_ticks * self.config.rpc.tick_ms / 1000
+        return self._loop.time() - self._write_began > patience_s
 
     def _fail(self, error: BaseException) -> None:
         """The node cannot go on."""

@@ -1,7 +1,7 @@
 """Every code in the table of refusals has a case here that provokes it.
 
 A case takes a stage, prepares what it needs in blocks of its own, and gives what the next block
-refuses: a record, or bytes. The two codes that only a provider's gateway gives come from
+refuses: a record, or bytes, or several of which the last is refused. The two codes that only a provider's gateway gives come from
 `exchanges.admissible`, on a request instead of a record.
 """
 
@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from builders import START_MS, Consortium, signer
 from harness import (
-    CITY,
     CONSUMER,
     DAY_MS,
     PEOPLE,
@@ -40,7 +39,7 @@ from ledger.codec import Decoder, encode
 from ledger.records import Record, assemble_record
 from ledger.statements import record_statement
 
-Case = Callable[[Stage], Sent]
+Case = Callable[[Stage], Sent | tuple[Sent, ...]]
 
 CASES: list[tuple[str, Case]] = []
 """A code and what provokes it; a code may have several."""
@@ -49,6 +48,8 @@ PROVIDER_SIDE = ("not-granted-field", "purpose-mismatch")
 """Codes that no contract gives, for a contract sees no query."""
 
 HOUR_MS = 3_600_000
+
+SMALL_BLOCKS = Consortium(settings=(("records-per-block", 2),))
 
 
 def refused(code: str) -> Callable[[Case], Case]:
@@ -278,9 +279,8 @@ def a_body_with_more_than_thirty_two_lines(stage: Stage) -> Sent:
 
 
 @refused("quota-exceeded")
-def a_record_beyond_the_departments_share_of_the_block(stage: Stage) -> Sent:
-    stage.state[b"setting/records-per-block"] = bytes(8)
-    return withdrawal(stage)
+def a_record_beyond_the_departments_share_of_the_block(stage: Stage) -> tuple[Sent, ...]:
+    return stage.receipts(), stage.receipts(), stage.receipts()
 
 
 @refused("internal-error")
@@ -613,23 +613,28 @@ def failing_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     ("code", "case"), CASES, ids=[f"{code}: {case.__name__}" for code, case in CASES]
 )
 def test_a_record_is_refused_for_its_reason_and_changes_nothing(code: str, case: Case) -> None:
-    stage = Stage()
-    sent = case(stage)
-    other = stage.fork()
-    before = dict(stage.state)
-    block = stage.execute(sent)
-    assert [each.refusal.code for each in block.refused] == [code]
-    assert block.refused[0].record_id == (sent.record_id if isinstance(sent, Record) else None)
-    assert (block.accepted, block.writes, block.pages, block.list_items) == ((), {}, {}, ())
-    assert stage.state == before
-    assert block.header.state_root == other.execute().header.state_root
+    stage = Stage(SMALL_BLOCKS)
+    given = case(stage)
+    *before, sent = given if isinstance(given, tuple) else (given,)
+    after = stage.sign("transport", "dataset.publish", offer("trips"), document=description())
+    without = stage.fork().accept(*before, after)
+    block = stage.execute(*before, sent, after)
+    stage.verify()
+    record_id = sent.record_id if isinstance(sent, Record) else None
+    assert [(each.record_id, each.refusal.code) for each in block.refused] == [(record_id, code)]
+    assert block.accepted == without.accepted == (*before, after)
+    assert block.writes == without.writes
+    assert block.list_items == without.list_items
+    assert block.pages == without.pages
+    assert block.header.state_root == without.header.state_root
+    assert block.header.entry_hash != without.header.entry_hash
 
 
 def asked(stage: Stage, **changes: object) -> ExchangeRequest:
     """What the consumer's node sends to the provider's, within its grant."""
     request = ExchangeRequest(
         version=1,
-        ledger_id=CITY.ledger_id,
+        ledger_id=stage.city.ledger_id,
         grant_id=stage.grant_id,
         exchange_id=token("exchange"),
         consumer=CONSUMER,
