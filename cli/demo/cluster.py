@@ -56,12 +56,14 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(slots=True)
 class Department:
-    """One department's node."""
+    """One department's node. host: where it listens. launcher: put before its command."""
 
     name: str
     folder: Path
     http_port: int
     rpc_port: int
+    host: str = "127.0.0.1"
+    launcher: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     tokens: dict[str, str] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class Department:
     @property
     def url(self) -> str:
         """The node's HTTP address."""
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://{self.host}:{self.http_port}"
 
     def client(self, role: str) -> Client:
         """HTTP with this node under a role."""
@@ -83,7 +85,10 @@ class Department:
         """Starts the process; its log goes to a file beside its data."""
         with (self.folder / "node.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
-                program("concordat-node", "run", "--config", str(self.folder / "node.toml")),
+                [
+                    *self.launcher,
+                    *program("concordat-node", "run", "--config", str(self.folder / "node.toml")),
+                ],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -137,9 +142,9 @@ class Cluster:
                     "init",
                     str(department.folder),
                     *("--department", name, "--title", self.titles[name]),
-                    *("--rpc-address", f"127.0.0.1:{department.rpc_port}"),
-                    *("--rpc-listen", f"127.0.0.1:{department.rpc_port}"),
-                    *("--http-listen", f"127.0.0.1:{department.http_port}"),
+                    *("--rpc-address", f"{department.host}:{department.rpc_port}"),
+                    *("--rpc-listen", f"{department.host}:{department.rpc_port}"),
+                    *("--http-listen", f"{department.host}:{department.http_port}"),
                 )
             )
         enrolments = [str(each.folder / "enrolment.json") for each in self.departments.values()]

@@ -1,4 +1,4 @@
-"""Every parser of foreign bytes: whatever comes, it parses or raises its own error, nothing else."""
+"""Every parser of foreign bytes: whatever comes, it parses or raises its own error."""
 
 import asyncio
 import contextlib

@@ -1,8 +1,8 @@
 """Every code in the table of refusals has a case here that provokes it.
 
 A case takes a stage, prepares what it needs in blocks of its own, and gives what the next block
-refuses: a record, or bytes, or several of which the last is refused. The two codes that only a provider's gateway gives come from
-`exchanges.admissible`, on a request instead of a record.
+refuses: a record, or bytes, or several of which the last is refused. The two codes that only a
+provider's gateway gives come from `exchanges.admissible`, on a request instead of a record.
 """
 
 from collections.abc import Callable

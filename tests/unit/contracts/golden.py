@@ -1,0 +1,64 @@
+"""A scripted ledger with every kind of record; run as a program it prints where it ends.
+
+Whatever changes the end of this ledger makes nodes of two versions disagree.
+"""
+
+from harness import (
+    PROVIDER,
+    STRANGER,
+    Stage,
+    description,
+    offer,
+    receipt,
+    token,
+    wanted,
+)
+
+from contracts.catalog import DatasetWithdraw
+from contracts.grants import GrantApprove
+
+
+def golden_ledger() -> Stage:
+    """The ledger, always the same: two grants, their exchanges and their ends, some refusals."""
+    stage = Stage()
+    document = description(("district", "income", "insured", "person"), income="decimal")
+    stage.accept(stage.sign(PROVIDER, "dataset.change", offer(), document=document))
+    second = stage.sign(STRANGER, "grant.request", wanted(exchanges_max=0, rows_max=0))
+    stage.accept(second, stage.sign(PROVIDER, "grant.approve", GrantApprove(second.record_id)))
+    batches = {
+        stage.grant_id: [receipt(1, rows=2), receipt(2)],
+        second.record_id: [receipt(3, rows=9)],
+    }
+    stage.accept(stage.receipts_for(batches))
+    stage.accept(
+        stage.acknowledgements(),
+        stage.acknowledgements(grant_id=second.record_id, department=STRANGER),
+        stage.voids(),
+    )
+    stage.execute()
+    assert stage.codes(
+        stage.receipts(),
+        stage.decide(PROVIDER, "revoke"),
+        stage.receipts(),
+        b"no record",
+        stage.denials(2),
+        stage.denials(grant_id=token("none")),
+    ) == ["grant-revoked", "malformed-record"]
+    stage.accept(stage.decide(STRANGER, "withdraw", second.record_id))
+    stage.accept(stage.decide(PROVIDER, "refuse", stage.requested()))
+    withdrawal = DatasetWithdraw(wanted().dataset, "superseded")
+    stage.accept(stage.sign(PROVIDER, "dataset.withdraw", withdrawal))
+    stage.verify()
+    return stage
+
+
+def ends() -> str:
+    """Height, tree size, tree root, state root and block hash of the golden ledger, one a line."""
+    tip = golden_ledger().tip
+    digests = (tip.tree().root(), tip.state_root, tip.block_hash)
+    words = [str(tip.height), str(tip.tree_size), *(digest.hex() for digest in digests)]
+    return "\n".join(words)
+
+
+if __name__ == "__main__":
+    print(ends())
