@@ -26,6 +26,9 @@ LINES_MAX = 32
 QUERY_BYTES_MAX = 64 * 1024
 """Limit of a query, in bytes of JSON."""
 
+TOTAL_MAX = 2**62
+"""Limit of a grant's rows, and of its bytes, over its whole life."""
+
 Count = Annotated[int, Meta(ge=1, le=10_000)]
 
 
@@ -227,6 +230,8 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
         )
         if refusal is not None:
             return refusal
+        if max(known.rows + line.rows, known.size_bytes + line.size_bytes) > TOTAL_MAX:
+            return Refusal("invalid-lines", f"rows or bytes beyond {TOTAL_MAX} in all")
         counted = msgspec.structs.replace(
             known,
             exchanges=known.exchanges + line.count,
