@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 import plyvel
 import pytest
 from builders import Consortium
@@ -12,6 +13,7 @@ from audit.findings import FINDINGS
 from audit.memory import CheckpointMemory, MemoryDamaged
 from audit.verify import Audit, Report, Unreadable
 from ledger import store_keys
+from ledger.blocks import parse_block_header
 from ledger.certificates import parse_certificate
 from ledger.checkpoints import Checkpoint
 from ledger.codec import encode
@@ -114,6 +116,21 @@ def swap_two_records(store: Memory) -> None:
     store.values[one], store.values[other] = store.values[other], store.values[one]
 
 
+def rewrite_header(store: Memory, **changes: bytes) -> None:
+    """Block 1's header, which is leaf 0, with other content in canonical bytes."""
+    key = store_keys.leaf_key(LeafIndex(0))
+    header = msgspec.structs.replace(parse_block_header(store.values[key]), **changes)
+    store.values[key] = header.to_bytes()
+
+
+def relink(store: Memory) -> None:
+    rewrite_header(store, previous_hash=bytes(32))
+
+
+def other_state(store: Memory) -> None:
+    rewrite_header(store, state_root=bytes(32))
+
+
 def add_damage(store: Memory) -> None:
     store.damages.append(("file 000003.log, byte 7", "a record's checksum does not fit"))
 
@@ -152,7 +169,9 @@ CASES: dict[str, tuple[Callable[[Memory], None], set[str]]] = {
     "a leaf's bytes": (set_value(LEAF_1, b"\x93\x01"), {"malformed-leaf"}),
     "a record's signature": (change(LEAF_1), {"bad-signature"}),
     "a missing leaf": (remove(LEAF_1), {"key-missing"}),
-    "two records swapped": (swap_two_records, {"record-refused"}),
+    "two records swapped": (swap_two_records, {"attachment-mismatch", "record-refused"}),
+    "a block's link": (relink, {"broken-link"}),
+    "a block's state root": (other_state, {"wrong-block"}),
     "a block cut off": (drop_last_block, {"incomplete-block"}),
     "a document": (change(b"a"), {"attachment-mismatch"}),
     "a state value": (change(b"vgrant/"), {"key-differs"}),
