@@ -23,6 +23,8 @@ from ledger.types import Height, NodeId
 from node.messages import SignedCheckpoint
 from node.ports import SignatureJob
 
+DAY_S = 86_400
+
 SIGNATURES_PER_NODE_MAX = 1_024
 """Limit of one node's signatures that wait for execution or a majority."""
 
@@ -69,6 +71,7 @@ class Certification:
     certified_height: Height = Height(0)
     _executed: dict[Height, Executed] = field(default_factory=dict)
     _claims: dict[NodeId, dict[Height, _Claim]] = field(default_factory=dict)
+    _newest: dict[NodeId, SignedCheckpoint] = field(default_factory=dict)
 
     def executed(self, block: Executed, own: SignedCheckpoint) -> None:
         """This node executed and signed the next block; `own` counts as checked."""
@@ -78,6 +81,9 @@ class Certification:
 
     def received(self, node_id: NodeId, signed: SignedCheckpoint) -> None:
         """A node's signature arrived; the connection proves nothing about it, only its check."""
+        newest = self._newest.get(node_id)
+        if newest is None or newest.height < signed.height:
+            self._newest[node_id] = signed
         if signed.height > self.certified_height and node_id != self.node_id:
             known = self._claims.get(node_id, {}).get(Height(signed.height))
             if known is None or (known.valid is not True and known.signed != signed):
@@ -179,6 +185,10 @@ class Certification:
         """The executed, uncertified block at `height`, if certifying it now keeps rule 3."""
         return self._executed.get(height) if height in self._eligible() else None
 
+    def newest_of(self, node_id: NodeId) -> SignedCheckpoint | None:
+        """The highest signature of a node that came here, checked or not, to be shown to it."""
+        return self._newest.get(node_id)
+
     def own_signatures(self) -> list[SignedCheckpoint]:
         """This node's signatures above the newest certificate, oldest first, for a new peer."""
         claims = self._claims.get(self.node_id, {})
@@ -208,6 +218,18 @@ class Certification:
 
     def _agrees(self, claim: _Claim, height: Height) -> bool:
         return claim.signed.checkpoint(self.ledger_id) == self._executed[height].checkpoint
+
+
+def is_same_day(one: Certificate, other: Certificate) -> bool:
+    """Whether two certificates are of one day (UTC), by the earliest of each's signers' clocks.
+
+    The last certificate of each day is kept for good.
+    """
+    days = [
+        min(entry.timestamp_s for entry in certificate.signers) // DAY_S
+        for certificate in (one, other)
+    ]
+    return days[0] == days[1]
 
 
 def _majorities(required: Sequence[Sequence[NodeId]], signers: Sequence[NodeId]) -> bool:

@@ -72,8 +72,22 @@ class CertificateNews(Format, frozen=True, tag=103):
     certificate: Annotated[bytes, Meta(max_length=64 * 1024)]
 
 
+class Remembered(Format, frozen=True, tag=104):
+    """The newest checkpoint signature of the *receiver* that the sender has; it checks itself.
+
+    A node that is shown one above all it knows to have signed has a store that went backwards.
+    """
+
+    checkpoint: SignedCheckpoint
+
+
 PeerMessage = (
-    consensus_messages.AnyMessage | Forward | ForwardRefused | Cosignatures | CertificateNews
+    consensus_messages.AnyMessage
+    | Forward
+    | ForwardRefused
+    | Cosignatures
+    | CertificateNews
+    | Remembered
 )
 
 PEER_MESSAGE: Decoder[PeerMessage] = Decoder(

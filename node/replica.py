@@ -31,8 +31,9 @@ from ledger.errors import Malformed
 from ledger.genesis import GenesisFile
 from ledger.types import Height, NodeId
 from node import ports
-from node.certification import Certification, Contradiction, Executed
+from node.certification import Certification, Contradiction, Executed, is_same_day
 from node.chain import Appended, Chain
+from node.errors import StoreBehind
 from node.intake import Intake, IntakeLimits
 from node.messages import (
     COSIGNATURES_MAX,
@@ -42,6 +43,7 @@ from node.messages import (
     Forward,
     ForwardRefused,
     PeerMessage,
+    Remembered,
     SignedCheckpoint,
 )
 from node.raft_log import NodeProposals, RaftLog
@@ -49,8 +51,6 @@ from node.write_buffer import WriteBuffer
 
 SIGN_BACKLOG_MAX = 64
 """Committed entries still to execute above which this node, catching up, signs no checkpoint."""
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ class Replica:
         self._store = store
         self._clock = clock
         self._signer = signer
+        self._check = check
         self._settings = settings
         self._buffer = WriteBuffer(store, last_batch_number=last_batch_number)
         self.chain = Chain(genesis, self._buffer)
@@ -172,6 +173,8 @@ class Replica:
                 for signed in message.checkpoints:
                     self._certification.received(sender, signed)
                 self._check_cosignatures()
+            case Remembered():
+                self._shown_own_signature(message.checkpoint)
             case CertificateNews():
                 self._receive_certificate(message.certificate)
             case messages.Append():
@@ -194,6 +197,9 @@ class Replica:
         ]
         for start in range(0, len(durable), COSIGNATURES_MAX):
             self._send(peer, Cosignatures(tuple(durable[start : start + COSIGNATURES_MAX])))
+        remembered = self._certification.newest_of(peer)
+        if remembered is not None:
+            self._send(peer, Remembered(remembered))
         if peer == self.raft.leader:
             self._intake.leader_changed()
         self._turn()
@@ -480,6 +486,17 @@ class Replica:
                 self._certification.received(entry.node_id, signed)
         self._check_cosignatures()
 
+    def _shown_own_signature(self, signed: SignedCheckpoint) -> None:
+        """A peer shows a signature of this node: one that is unknown here ends the node."""
+        if signed.height <= self._signed_height:
+            return
+        message = cosignature_message(signed.checkpoint(self._ledger_id), signed.timestamp_s)
+        if self._check(self._node_id, message, signed.signature):
+            raise StoreBehind(
+                f"a peer shows this node's signature on checkpoint {signed.height}; "
+                f"the store knows of none above {self._signed_height}"
+            )
+
     def _check_cosignatures(self) -> None:
         jobs = self._certification.jobs()
         if jobs:
@@ -493,21 +510,13 @@ class Replica:
         if certificate is None:
             return
         height = Height(certificate.height)
-        if previous is not None and not self._kept_for_good(previous, certificate):
+        if previous is not None and is_same_day(previous, certificate):
             self._buffer.delete(store_keys.certificate_key(Height(previous.height)))
         self._buffer.put(store_keys.certificate_key(height), certificate.to_bytes())
         for signed in range(self._signatures_from, height + 1):
             self._buffer.delete(store_keys.own_signature_key(Height(signed)))
         self._signatures_from = height + 1
         self._after_gathering.append(ports.Certified(height))
-
-    def _kept_for_good(self, previous: Certificate, newer: Certificate) -> bool:
-        """One certificate a day is kept, by its signers' clocks: the last of each day."""
-        days = [
-            sorted(entry.timestamp_s for entry in certificate.signers)[0] * 1000 // DAY_MS
-            for certificate in (previous, newer)
-        ]
-        return days[0] != days[1]
 
     def _load_signatures(self) -> int:
         """Restores newest certificate and own signatures above it; the highest signed height."""

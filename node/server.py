@@ -47,6 +47,7 @@ async def running(config: Config) -> AsyncIterator[Service]:
         raise
     try:
         await node.start({"exchange": service.provider.serve})
+        service.provider.recover()
         yield service
     finally:
         if node.failed is None or not node.failed.done():

@@ -589,6 +589,7 @@ def _expect(holds: bool, what: str) -> None:
 
 def _explain(story: Story) -> None:
     cluster = story.cluster
+    housing = cluster["housing"]
     say("\nthe cluster keeps running:")
     for name, department in cluster.departments.items():
         say(f"  {name:14} {department.url}/v1")
@@ -596,4 +597,18 @@ def _explain(story: Story) -> None:
             say(f"    {role:9} {token}")
     say(f"  folder         {cluster.folder}")
     say(f"  grant          {story.grants['housing']} (housing reads civil-affairs/residents)")
-    say(f"  stop it with   kill {' '.join(map(str, cluster.pids()))}")
+    body = {
+        "grant_id": story.grants["housing"],
+        "purpose": "allocation of social housing",
+        "query": {"where": {"id_number": "SYN-000100"}},
+    }
+    say("\ntry:")
+    say(
+        f"  curl -s {housing.url}/v1/exchanges -H 'Authorization: Bearer "
+        f"{housing.tokens['app']}' -H 'Content-Type: application/json' -d '{json.dumps(body)}'"
+    )
+    say(
+        f"  {program('concordat')[0]} audit verify {housing.url} --genesis {cluster.genesis} "
+        f"--token {housing.tokens['auditor']}"
+    )
+    say(f"\nstop it with: kill {' '.join(map(str, cluster.pids()))}; rm -r {cluster.folder}")

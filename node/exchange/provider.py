@@ -30,15 +30,17 @@ from contracts.exchanges import (
 )
 from contracts.grants import Grant, exhausted, grant, standing
 from contracts.refusals import Refusal
+from ledger import store_keys
 from ledger.attachments import items_root
 from ledger.codec import encode
 from ledger.commitments import commitment, subject_tag
 from ledger.errors import Malformed
 from ledger.signatures import verify
 from ledger.statements import exchange_request_statement
-from node.authoring import Author
+from node.authoring import VALID_MS, Author
 from node.exchange.answers import CHUNK_BYTES, Answer, ReleaseHead
-from node.exchange.batching import Batcher, Placed
+from node.exchange.batching import Batcher, Outcome, Placed
+from node.exchange.recovery import Unfinished, receipts_to_void
 from node.exchange.sources.port import (
     Field,
     QueryRefused,
@@ -50,7 +52,7 @@ from node.exchange.sources.port import (
 from node.exchange.sources.registry import Sources
 from node.exchange.vault import Vault
 from node.peers.rpc import RpcError
-from node.runtime import Node
+from node.runtime import Node, Unknown
 
 REQUEST_AGE_MS_MAX = 300_000
 """How far a request's time may be from this node's clock, in milliseconds."""
@@ -117,6 +119,7 @@ class Provider:
         )
         self._denied: dict[tuple[bytes, str, str], Denial] = {}
         self._denying: set[asyncio.Task[Any]] = set()
+        self._unfinished = vault.unfinished()
         self._seen: dict[bytes, None] = {}
         self._revoking: set[bytes] = set()
         self.in_flight = 0
@@ -264,37 +267,54 @@ class Provider:
             subjects=len(tags),
             subjects_root=items_root(list(tags)) if tags else NO_SUBJECTS,
         )
-        self._vault.put(
+        self._vault.begin(
+            asked.exchange_id,
+            Unfinished(asked.grant_id, self._node.events.height),
             {
-                asked.exchange_id: {
-                    "side": "provider",
-                    "grant": asked.grant_id.hex(),
-                    "request_blinding": asked.request_blinding.hex(),
-                    "response_blinding": blinding.hex(),
-                    "query": asked.query.decode("utf-8", "replace"),
-                    "fields": list(asked.fields),
-                    "subject_tags": [tag.hex() for tag in tags],
-                }
-            }
+                "side": "provider",
+                "grant": asked.grant_id.hex(),
+                "request_blinding": asked.request_blinding.hex(),
+                "response_blinding": blinding.hex(),
+                "query": asked.query.decode("utf-8", "replace"),
+                "fields": list(asked.fields),
+                "subject_tags": [tag.hex() for tag in tags],
+            },
         )
         return _Prepared(asked, content, blinding, receipt)
 
     # Receipt and release.
 
     async def _certify(self, prepared: _Prepared) -> Placed:
-        outcome = await self._receipts.add(
-            prepared.asked.grant_id,
-            encode(prepared.receipt),
-            rows=prepared.receipt.rows,
-            size_bytes=prepared.receipt.size_bytes,
+        """The receipt, certified. If it comes too late to be released under, it is voided."""
+        asked = prepared.asked
+        adding = asyncio.ensure_future(
+            self._receipts.add(
+                asked.grant_id,
+                encode(prepared.receipt),
+                rows=prepared.receipt.rows,
+                size_bytes=prepared.receipt.size_bytes,
+            )
         )
+        try:
+            outcome = await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            self._spawn(self._void_unwanted(prepared, adding))
+            raise
         if isinstance(outcome, Placed):
             return outcome
-        code = getattr(outcome, "code", "not-certified")
-        detail = getattr(outcome, "detail", "the receipt was not certified in time")
-        if code in ("busy", "not-certified", "internal-error"):
-            raise RpcError(code, detail)
-        raise self._deny(prepared.asked, Refusal(code, detail))
+        if isinstance(outcome, Unknown):
+            self._spawn(self._void_if_certified(asked, outcome.record_id))
+            raise RpcError("not-certified", "the receipt was not certified in time")
+        self._vault.end(asked.exchange_id)
+        if outcome.code in ("busy", "internal-error"):
+            raise RpcError(outcome.code, outcome.detail)
+        raise self._deny(asked, Refusal(outcome.code, outcome.detail))
+
+    async def _void_unwanted(self, prepared: _Prepared, adding: "asyncio.Future[Outcome]") -> None:
+        """The consumer went away before its receipt was certified."""
+        outcome = await adding
+        if isinstance(outcome, Placed):
+            self._void(prepared, outcome, 0, "the consumer went away")
 
     async def _release(
         self, prepared: _Prepared, placed: Placed, submitted_at: float
@@ -325,6 +345,7 @@ class Provider:
                 yield chunk
                 delivered += len(chunk)
             complete = True
+            self._vault.end(prepared.asked.exchange_id)
         finally:
             if not complete:
                 self._void(prepared, placed, delivered, reason)
@@ -339,8 +360,37 @@ class Provider:
         return standing(view, known, time_ms=self._node.clock.now_ms())
 
     def _void(self, prepared: _Prepared, placed: Placed, delivered: int, reason: str) -> None:
-        void = Void(prepared.asked.exchange_id, placed.record.record_id, delivered, reason[:200])
-        self._spawn(self._voids.add(prepared.asked.grant_id, encode(void)))
+        asked = prepared.asked
+        void = Void(asked.exchange_id, placed.record.record_id, delivered, reason[:200])
+        self._spawn(self._record_void(asked.grant_id, void))
+
+    async def _record_void(self, grant_id: bytes, void: Void) -> None:
+        outcome = await self._voids.add(grant_id, encode(void))
+        if isinstance(outcome, Placed):
+            self._vault.end(void.exchange_id)
+
+    async def _void_if_certified(self, asked: ExchangeRequest, record_id: bytes) -> None:
+        """The receipt's outcome was not known in time: if it is certified later, it is void."""
+        last_ms = self._node.clock.now_ms() + VALID_MS
+        async for _ in self._node.events.heights(-1, certified=True):
+            if self._node.store.get(store_keys.record_key(record_id)) is not None:
+                void = Void(asked.exchange_id, record_id, 0, "certified after the window")
+                await self._record_void(asked.grant_id, void)
+                return
+            if self._node.clock.now_ms() > last_ms:
+                return
+
+    def recover(self) -> None:
+        """Voids what was certified and not known to be released when this node ended."""
+        unfinished, self._unfinished = self._unfinished, {}
+        found = receipts_to_void(self._node.store, unfinished, department=self._node.department)
+        for exchange_id, under_way in unfinished.items():
+            record_id = found.get(exchange_id)
+            if record_id is None:
+                self._vault.end(exchange_id)
+            else:
+                void = Void(exchange_id, record_id, 0, "the provider's node restarted")
+                self._spawn(self._record_void(under_way.grant_id, void))
 
     # Denials.
 

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from node.errors import StoreCorrupt, StoreInUse, Unavailable
+from node.exchange.recovery import Unfinished
 from node.identity import Identity
 
 _NONCE_BYTES = 12
@@ -28,6 +29,7 @@ class Vault:
     def __init__(self, path: Path, identity: Identity) -> None:
         """Opens or creates the vault. Raises StoreInUse, StoreCorrupt, Unavailable."""
         self._identity = identity
+        self._ended: list[bytes] = []
         self._cipher = ChaCha20Poly1305(identity.derive("vault"))
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -38,6 +40,32 @@ class Vault:
             if "lock" in str(error).lower():
                 raise StoreInUse(f"{path} is in use by another process") from None
             raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
+
+    def begin(self, exchange_id: bytes, unfinished: Unfinished, content: Mapping[str, Any]) -> None:
+        """Keeps an exchange of this provider and that it is under way, synced. Blocking.
+
+        Exchanges that have ended since are forgotten as unfinished by the same write.
+        """
+        ended, self._ended = self._ended, []
+        name = b"x" + exchange_id
+        height = unfinished.since_height.to_bytes(8, "big")
+        with self._db.write_batch(sync=True) as writes:
+            writes.put(name, self._seal(name, json.dumps(dict(content)).encode()))
+            writes.put(b"u" + exchange_id, unfinished.grant_id + height)
+            for each in ended:
+                writes.delete(b"u" + each)
+
+    def end(self, exchange_id: bytes) -> None:
+        """The exchange is over: released, or voided. Durable with the next write."""
+        self._ended.append(exchange_id)
+
+    def unfinished(self) -> dict[bytes, Unfinished]:
+        """Exchanges that were under way when the node ended."""
+        with self._db.iterator(prefix=b"u") as found:
+            return {
+                key[1:]: Unfinished(value[:32], int.from_bytes(value[32:], "big"))
+                for key, value in found
+            }
 
     def put(self, entries: Mapping[bytes, Mapping[str, Any]]) -> None:
         """Keeps what belongs to these exchanges, synced. Blocking."""
@@ -75,7 +103,10 @@ class Vault:
         return salts
 
     def close(self) -> None:
-        """Closes the vault."""
+        """Closes the vault; what has ended is forgotten as unfinished."""
+        with self._db.write_batch(sync=True) as writes:
+            for exchange_id in self._ended:
+                writes.delete(b"u" + exchange_id)
         self._db.close()
 
     def _seal(self, name: bytes, content: bytes) -> bytes:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.http import catalog, exchanges, grants, operations, records, streams
+from node.http.access import Reader
 from node.http.problems import (
     MEDIA_TYPE,
     Problem,
@@ -57,7 +59,7 @@ def make_app(service: Service) -> FastAPI:
         title="Concordat node",
         version="1",
         summary="Datasets, grants, exchanges and the ledger of a consortium of departments.",
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -65,11 +67,23 @@ def make_app(service: Service) -> FastAPI:
     for part in (catalog, grants, exchanges, records, streams, operations):
         app.include_router(part.router, prefix="/v1", responses=_PROBLEM)
     app.include_router(operations.open_router)
+    app.include_router(_description(app), prefix="/v1")
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(RequestValidationError, answer_validation)
     app.add_exception_handler(HTTPException, answer_http)
     app.add_middleware(_Edge, service=service)
     return app
+
+
+def _description(app: FastAPI) -> APIRouter:
+    """The route that describes all others; like them, it asks for a token."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/openapi.json", include_in_schema=False)
+    def openapi(_: Reader) -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    return router
 
 
 class _Edge:

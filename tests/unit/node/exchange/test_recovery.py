@@ -1,0 +1,55 @@
+"""`node.exchange.recovery`: what a restart has to void, by the ledger's own word."""
+
+from pathlib import Path
+
+import pytest
+from builders import START_MS
+from recorded import Recorder, dataset, grant_request, receipts
+
+from contracts import exchanges, grants
+from ledger.attachments import items_root
+from ledger.codec import encode
+from node import ports
+from node.exchange.recovery import Unfinished, receipts_to_void
+
+
+def exchange_id(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path / "data")
+
+
+def test_only_receipts_that_nobody_acknowledged_are_voided(recorder: Recorder) -> None:
+    consortium = recorder.consortium
+    recorder.put(dataset(consortium, "health", "table"))
+    asked = grant_request(consortium, "housing", "health", "table")
+    recorder.put(asked)
+    approve = grants.GrantApprove(asked.record_id)
+    recorder.put(consortium.record("health", "grant.approve", approve, created_ms=START_MS + 9_000))
+    since = recorder.replica.chain.tip.height
+    batch = receipts(consortium, "health", asked.record_id, range(5))
+    recorder.put(batch)
+    item = encode(exchanges.Acknowledgement(exchange_id(1), batch.record_id, bytes(32), bytes(32)))
+    line = exchanges.Line(asked.record_id, 1, items_root([item]))
+    outcome = recorder.put(
+        consortium.record(
+            "housing",
+            "exchange.acknowledgements",
+            exchanges.Acknowledgements((line,)),
+            items=(item,),
+            created_ms=START_MS + 9_000,
+        )
+    )
+    assert isinstance(outcome, ports.Accepted)
+    under_way = Unfinished(asked.record_id, since)
+    unfinished = {exchange_id(number): under_way for number in (1, 3, 99)}
+    found = receipts_to_void(recorder.store, unfinished, department="health")
+    assert found == {exchange_id(3): batch.record_id}
+    assert receipts_to_void(recorder.store, {}, department="health") == {}
+    assert receipts_to_void(recorder.store, unfinished, department="housing") == {}
+    later = {exchange_id(3): Unfinished(asked.record_id, recorder.replica.chain.tip.height)}
+    assert receipts_to_void(recorder.store, later, department="health") == {}
+    recorder.close()
