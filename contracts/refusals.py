@@ -135,7 +135,7 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "more-than-received": Explanation(
         "More is acknowledged or voided than receipts say was exchanged.",
-        "Reconcile both halves: `concordat audit gaps`.",
+        "Compare with the receipts of the grant: GET /v1/grants/{grant_id}/receipts.",
     ),
     "purpose-mismatch": Explanation(
         "The exchange states another purpose than its grant.",

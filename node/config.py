@@ -29,7 +29,7 @@ class NodeSection:
     keys: str = _setting("keys", "the folder of private keys; never part of a backup")
     data: str = _setting("data", "the folder of the ledger's store")
     tokens: str = _setting("tokens.json", "the file of hashed bearer tokens")
-    spool: str = _setting("spool", "the folder where encrypted results wait for release")
+    spool: str = _setting("spool", "the folder of the encrypted vault: blindings, salts, queries")
 
 
 @dataclass(frozen=True, slots=True)

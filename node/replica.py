@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from consensus import Configuration, Logged, ProposalRefused, Raft, Role, Settings, messages
-from consensus.ready import Evidence, ReadState
+from consensus.ready import ReadState
 from contracts.consortium import member as consortium_member
 from contracts.machine import Candidate
 from contracts.refusals import Refusal
@@ -31,9 +31,10 @@ from ledger.errors import Malformed
 from ledger.genesis import GenesisFile
 from ledger.types import Height, NodeId
 from node import ports
-from node.certification import Certification, Contradiction, Executed, is_same_day
+from node.certification import Certification, Executed, is_same_day
 from node.chain import Appended, Chain
 from node.errors import StoreBehind
+from node.evidence import EvidenceLog
 from node.intake import Intake, IntakeLimits
 from node.messages import (
     COSIGNATURES_MAX,
@@ -150,9 +151,7 @@ class Replica:
         self._after_gathering: list[ports.Effect] = []
         self._after_flying: list[ports.Effect] = []
         self._new_signatures: list[SignedCheckpoint] = []
-        self._evidence_count = sum(
-            1 for _ in store.scan(store_keys.EVIDENCE, bytes([store_keys.EVIDENCE[0] + 1]))
-        )
+        self._evidence = EvidenceLog(self._buffer, store)
 
     # Inputs.
 
@@ -229,7 +228,7 @@ class Replica:
             for (node_id, height), valid in zip(job.cosigned, results, strict=True):
                 contradiction = self._certification.checked(node_id, height, valid)
                 if contradiction is not None:
-                    self._keep_contradiction(contradiction)
+                    self._after_gathering.append(self._evidence.keep_contradiction(contradiction))
             self._certify()
             self._check_cosignatures()
         else:
@@ -298,7 +297,7 @@ class Replica:
             for read in ready.reads:
                 self._read_confirmed(read)
             for evidence in ready.evidence:
-                self._keep_evidence(evidence)
+                self._after_gathering.append(self._evidence.keep(evidence))
             if ready.soft_state is not None:
                 self._role_changed()
             worked = self._execute() | self._propose() | self._hand_over()
@@ -554,34 +553,6 @@ class Replica:
             else:
                 waiting.append((index, token))
         self._barriers = waiting
-
-    # Evidence.
-
-    def _keep_evidence(self, evidence: Evidence) -> None:
-        name = type(evidence).__name__
-        content = (name, evidence.kept, evidence.refused)
-        self._keep(content)
-        proposer = evidence.refused.proposer.hex()[:16]
-        alarm = ports.Alarm(name, f"node {proposer}… at Raft index {evidence.refused.index}")
-        self._after_gathering.append(alarm)
-
-    def _keep_contradiction(self, found: Contradiction) -> None:
-        cosignature = found.cosignature
-        self._keep(
-            (
-                "Contradiction",
-                found.node_id,
-                found.theirs.body(),
-                cosignature.timestamp_s,
-                cosignature.signature,
-            )
-        )
-        detail = f"node {found.node_id.hex()[:16]}… signed another block {found.height}"
-        self._after_gathering.append(ports.Alarm("Contradiction", detail))
-
-    def _keep(self, content: object) -> None:
-        self._buffer.put(store_keys.evidence_key(self._evidence_count), encode(content))
-        self._evidence_count += 1
 
     def _send(self, peer: NodeId, message: PeerMessage) -> None:
         self._effects.append(ports.Send(peer, message))

@@ -2,7 +2,7 @@
 
 | role       | may                                                                     |
 |------------|-------------------------------------------------------------------------|
-| `app`      | exchange data, read the catalogue and its department's grants            |
+| `app`      | exchange data, read the catalogue, grants and single records             |
 | `steward`  | what an app may; publish datasets, request and decide grants             |
 | `auditor`  | read everything on the ledger                                            |
 | `operator` | see the node's state and metrics                                         |

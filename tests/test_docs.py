@@ -290,9 +290,6 @@ def test_every_file_that_the_architecture_names_exists() -> None:
     assert [name for name in sorted(named - later) if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="contracts/refusals.py advises `concordat audit gaps`, which is not there"
-)
 def test_every_command_that_a_remedy_names_exists() -> None:
     remedies = [each.remedy for each in REFUSALS.values()]
     remedies += [each.remedy for each in PROBLEMS.values()]

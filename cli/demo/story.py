@@ -16,6 +16,7 @@ from typing import Any
 
 from cli.demo import sources
 from cli.demo.cluster import Cluster, DemoFailed, program
+from cli.demo.offers import DATASETS, table
 from cli.demo.summary import Summary, say, show
 from cli.show import Failure
 
@@ -286,7 +287,7 @@ def kill_leader(story: Story) -> None:
         count = 0
         while not done.is_set():
             count += 1
-            offer = _table(f"log-{number}-{count}")
+            offer = table(f"log-{number}-{count}")
             key = f"load-{number}-{count}"
             while True:
                 try:
@@ -379,83 +380,6 @@ SCENES = (
     stop_and_audit,
     tamper,
 )
-
-
-def _table(name: str, **extra: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "title": name.replace("-", " ").title(),
-        "fields": [{"name": "id_number", "type": "text", "meaning": "number of the person"}],
-        "subject_field": None,
-        "classification": "internal",
-        "sharing": "conditional",
-    } | extra
-
-
-def _described(*fields: tuple[str, str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "type": kind, "meaning": words} for name, kind, words in fields]
-
-
-DATASETS = {
-    "civil-affairs": _table(
-        "residents",
-        fields=_described(
-            ("id_number", "text", "number in the registry"),
-            ("name", "text", "full name"),
-            ("born", "date", "date of birth"),
-            ("address", "text", "main residence"),
-            ("registered", "boolean", "whether the residence is current"),
-        ),
-        subject_field="id_number",
-        classification="personal",
-        authoritative=True,
-    ),
-    "health": _table(
-        "vaccinations",
-        fields=_described(
-            ("id_number", "text", "number in the registry"),
-            ("vaccine", "text", "against what"),
-            ("given_on", "date", "day of the vaccination"),
-        ),
-        subject_field="id_number",
-        classification="sensitive",
-        authoritative=True,
-    ),
-    "housing": _table(
-        "tenancies",
-        fields=_described(
-            ("id_number", "text", "tenant's number in the registry"),
-            ("flat", "text", "which flat"),
-            ("since", "date", "start of the tenancy"),
-        ),
-        subject_field="id_number",
-        classification="personal",
-        authoritative=True,
-    ),
-    "tourism": _table(
-        "airports",
-        fields=_described(
-            ("iata", "text", "IATA code"),
-            ("name", "text", "name of the airport"),
-            ("city", "text", "city it serves"),
-            ("country", "text", "ISO 3166 code of the country"),
-        ),
-        classification="public",
-        sharing="open",
-    ),
-    "transport": _table(
-        "departures",
-        fields=_described(
-            ("line", "text", "shuttle line"),
-            ("stop", "text", "where it leaves"),
-            ("departs", "text", "time of day"),
-            ("seats_free", "integer", "seats nobody has booked"),
-            ("driver", "text", "who drives"),
-        ),
-        classification="internal",
-        authoritative=True,
-    ),
-}
 
 
 def _grant(

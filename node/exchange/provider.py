@@ -210,7 +210,10 @@ class Provider:
         return await asyncio.to_thread(self._pack, asked, offered, rows)
 
     async def _read(self, asked: ExchangeRequest, known: Grant, offered: Dataset) -> Rows:
-        """The granted columns from the department's source, and the subject's column beside."""
+        """The granted columns from the department's source, and the subject's column beside.
+
+        A query may filter by granted fields and by the subject's: any other would reveal it.
+        """
         source = self._sources.for_dataset(offered.offer.name)
         if source is None:
             raise RpcError("no-source", f"{offered.offer.name} has no source at this node")
@@ -219,7 +222,8 @@ class Provider:
         if offered.subject_field is not None and offered.subject_field not in names:
             names.append(offered.subject_field)
         fields = [Field(name, types[name]) for name in names]
-        filterable = [Field(name, kind) for name, kind in offered.fields]
+        may_filter = {*known.request.fields, offered.subject_field}
+        filterable = [Field(name, kind) for name, kind in offered.fields if name in may_filter]
         timeout_s = self._limits.source_timeout_ms / 1000
         try:
             query = parse_query(asked.query, filterable)
@@ -331,10 +335,10 @@ class Provider:
             len(prepared.content),
         )
         try:
-            if self._monotonic() - submitted_at > window_s:
-                reason = "the release window was over"
-                raise RpcError("release-window-over", "certification took too long; ask again")
             for place in range(0, len(prepared.content), CHUNK_BYTES):
+                if self._monotonic() - submitted_at > window_s:
+                    reason = "the release window was over"
+                    raise RpcError("release-window-over", "it took too long; ask again")
                 refusal = self._stopped(prepared.asked.grant_id)
                 if refusal is not None:
                     reason = refusal.code

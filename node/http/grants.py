@@ -32,7 +32,14 @@ from node.http.reading import (
     snapshot_of,
     stored_leaf,
 )
-from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
+from node.http.writing import (
+    DryRunQuery,
+    KeyHeader,
+    WaitQuery,
+    WriteOptions,
+    stopping,
+    write,
+)
 
 router = APIRouter(prefix="/grants", tags=["grants"])
 
@@ -189,28 +196,11 @@ async def revoke_grant(
 ) -> Written | Verdict:
     """The provider ends a grant. This node sends nothing more under it from this moment on."""
     options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
-    identity = bytes.fromhex(grant_id)
-    known = grant(service.node.view(), identity)
-    stops = (
-        not dry_run
-        and known is not None
-        and known.request.provider == service.node.department
-        and known.status == "approved"
-    )
-    if stops:
-        service.provider.revoking(identity)
-    try:
-        return await write(
-            service,
-            token,
-            options,
-            kind="grant.revoke",
-            body=contract.GrantDecision(identity, decision.reason),
-        )
-    except Problem as problem:
-        if stops and problem.kind != "unknown-outcome":
-            service.provider.not_revoking(identity)
-        raise
+    body = contract.GrantDecision(bytes.fromhex(grant_id), decision.reason)
+    if dry_run:
+        return await write(service, token, options, kind="grant.revoke", body=body)
+    async with stopping(service, body.grant_id):
+        return await write(service, token, options, kind="grant.revoke", body=body)
 
 
 @router.post("/{grant_id}/withdraw")

@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.machine import candidate
+from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.blocks import block_hash, parse_any_leaf, parse_block_header
 from ledger.codec import encode
+from ledger.errors import Malformed
 from ledger.records import RECORD_BYTES_MAX, RecordLeaf, parse_leaf, parse_record
 from ledger.types import Height, LeafIndex
 from node.http.access import App, Auditor, Reader, ServiceDep
@@ -23,7 +25,7 @@ from node.http.reading import (
     snapshot_of,
     stored_leaf,
 )
-from node.http.writing import DryRunQuery, WaitQuery, submit
+from node.http.writing import DryRunQuery, WaitQuery, stopping, submit
 
 router = APIRouter(tags=["ledger"])
 
@@ -60,7 +62,14 @@ async def submit_record(
     record = parse_record(bytes(raw))
     if record.header.department != service.node.department:
         raise Problem("wrong-role", f"this node takes records of {service.node.department} only")
-    return await submit(service, record, wait=wait, dry_run=dry_run)
+    if dry_run or record.header.kind != "grant.revoke":
+        return await submit(service, record, wait=wait, dry_run=dry_run)
+    try:
+        grant_id = CONTRACTS["grant.revoke"].body.decode(bytes(record.header.body)).grant_id
+    except Malformed as error:
+        raise Problem("refused", str(error), code="malformed-body") from None
+    async with stopping(service, grant_id):
+        return await submit(service, record, wait=wait, dry_run=False)
 
 
 @router.get("/records", dependencies=[Consistent])

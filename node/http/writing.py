@@ -1,10 +1,13 @@
 """How a request becomes a record: build, sign, submit, wait, answer."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query
 from pydantic import BaseModel
 
+from contracts.grants import grant
 from contracts.machine import Candidate
 from contracts.refusals import REFUSALS
 from ledger.codec import Format
@@ -89,6 +92,28 @@ async def submit(
             record_id=record.record_id.hex(),
         )
     raise refused(outcome, record_id=record.record_id.hex())
+
+
+@asynccontextmanager
+async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
+    """While this provider submits a revocation, and after it: nothing more goes out (P2).
+
+    Only a revocation that was refused lets exchanges go on.
+    """
+    known = grant(service.node.view(), grant_id)
+    stops = (
+        known is not None
+        and known.request.provider == service.node.department
+        and known.status == "approved"
+    )
+    if stops:
+        service.provider.revoking(grant_id)
+    try:
+        yield
+    except Problem as problem:
+        if stops and problem.kind != "unknown-outcome":
+            service.provider.not_revoking(grant_id)
+        raise
 
 
 def would_be(service: Service, record: Record) -> Verdict:

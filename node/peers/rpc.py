@@ -183,6 +183,10 @@ class RpcServer:
             await self._send(frame_of(FrameType.ERROR, failed))
         except (ConnectionError, OSError):
             return
+        except Exception as error:
+            failed = Failed(number, "internal-error", type(error).__name__)
+            await self._send(frame_of(FrameType.ERROR, failed))
+            raise
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:
