@@ -20,6 +20,7 @@ from consensus import messages as m
 from consensus.elections import Ballot, ElectionTimer, stale_answer
 from consensus.log import Log, LogStorage
 from consensus.outbox import Outbox
+from consensus.progress import Progress
 from consensus.quorum import is_lost, is_quorum
 from consensus.reads import Reads
 from consensus.ready import (
@@ -145,11 +146,9 @@ class Raft:
         """A leader's own proposals that are not committed, in bytes."""
         return self._uncommitted_bytes
 
-    def match_index(self, peer: NodeId) -> RaftIndex | None:
-        """What a leader knows the peer to hold durably; None if this node does not lead."""
-        if self._replicator is None or peer not in self._replicator.peers:
-            return None
-        return self._replicator.peers[peer].match
+    def progress(self, peer: NodeId) -> Progress | None:
+        """What a leader knows of a peer, to be read only; None if this node does not lead."""
+        return None if self._replicator is None else self._replicator.peers.get(peer)
 
     def entry(self, index: int) -> Logged:
         """The log's entry at `index`, which must be within it."""

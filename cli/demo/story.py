@@ -39,7 +39,8 @@ def run_demo(*, keep: bool) -> int:
     """The whole demonstration; the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="concordat-demo-"))
     cluster = Cluster(folder)
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, signal.default_int_handler) for number in interrupts]
     kept = False
     try:
         story = Story(cluster, Summary())
@@ -60,7 +61,8 @@ def run_demo(*, keep: bool) -> int:
         say(f"FAILED: {error}")
         return 1
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(interrupts, previous, strict=True):
+            signal.signal(number, handler)
         if not kept:
             cluster.close()
             shutil.rmtree(folder, ignore_errors=True)

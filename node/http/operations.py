@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.responses import JSONResponse
 
+from consensus.progress import Progress
 from node.http.access import Operator, Reader, ServiceDep
 from node.http.models import NodeStatus
 
@@ -47,7 +48,7 @@ def status(service: ServiceDep, _: Reader) -> NodeStatus:
             {
                 "node_id": peer.hex(),
                 "connected": peer in connected,
-                "match_index": raft.match_index(peer),
+                "match_index": _match_index(raft.progress(peer)),
             }
             for peer in node.replica.members
             if peer != node.identity.node_id
@@ -94,6 +95,11 @@ def metrics(service: ServiceDep, _: Operator) -> Response:
     for name, (value, meaning) in values.items():
         Gauge(f"concordat_{name}", meaning, registry=registry).set(value)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _match_index(progress: Progress | None) -> int | None:
+    """What a leader knows a peer to hold durably."""
+    return None if progress is None else progress.match
 
 
 def _waits_for(service: ServiceDep) -> str | None:

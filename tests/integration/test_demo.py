@@ -24,7 +24,7 @@ NAMES = re.compile(r"(civil-affairs|health|housing|tourism|transport)(, (?=[a-z]
 
 def shape(line: str) -> str:
     """A line without what differs from run to run: figures, and which departments."""
-    line = NAMES.sub("", FIGURES.sub("#", line))
+    line = FIGURES.sub("#", NAMES.sub("", line))
     return " ".join(re.sub(r"(CURRENT|MANIFEST-#)", "#", line).split())
 
 

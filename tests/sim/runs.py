@@ -26,9 +26,8 @@ def run_seed(seed: int, *, steps: int = 60) -> World:
         taken = world.submit(node, raw)
         if isinstance(taken, bytes):
             submitted[taken] = raw
-        if dice.random() < 0.2 and node in world.processes:
-            world.processes[node].replica.read_barrier(number)
-            world.carry_out(node)
+        if dice.random() < 0.4:
+            world.read(dice.choice(world.nodes), number)
     check_agreement(world)
     world.calm()
     settle(world, submitted)
@@ -46,8 +45,9 @@ def settle(world: World, submitted: dict[bytes, bytes]) -> None:
         world.submit(node, raw)
 
     def done() -> bool:
-        if any(record_id not in world.acknowledged for record_id in submitted):
-            return False
+        for record_id in submitted:
+            if record_id not in world.acknowledged and record_id not in world.rejected:
+                return False
         heights = {process.replica.durable_height for process in world.processes.values()}
         return len(heights) == 1 and set(world.certified.values()) == heights
 

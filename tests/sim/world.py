@@ -13,12 +13,14 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
+import msgspec
 from builders import START_MS, Consortium
 
-from consensus import Role
+from consensus import Raft, Role
 from consensus.messages import VoteReply, VoteRequest
 from ledger.codec import encode
 from ledger.signatures import verify
+from ledger.store_keys import entry_key
 from node import ports
 from node.messages import PEER_MESSAGE
 from node.replica import Replica, ReplicaSettings
@@ -144,6 +146,9 @@ class World:
         self.barriers: list[tuple[int, int | None]] = []
         self.votes: dict[tuple[bytes, int], bytes] = {}
         self.signed: dict[tuple[bytes, int], bytes] = {}
+        self.matches: dict[tuple[bytes, int, bytes], int] = {}
+        self.believed: dict[int, bytes] = {}
+        self.must_see: dict[int, int] = {}
         self.trace = sha256()
         for node in self.nodes:
             self.start(node)
@@ -255,6 +260,9 @@ class World:
                 self.certified[node] = effect.height
             case ports.BarrierReady():
                 self.barriers.append((effect.token, effect.height))
+                if effect.height is not None:
+                    must = self.must_see.get(effect.token, 0)
+                    assert effect.height >= must, "a read does not see what was acknowledged"
             case ports.Alarm():
                 self.alarms.append((node, effect))
 
@@ -371,6 +379,15 @@ class World:
         self.carry_out(node)
         return taken
 
+    def read(self, node: bytes, token: int) -> None:
+        """A client wants to read all that anybody was told to be there by now."""
+        process = self.processes.get(node)
+        if process is not None:
+            heights = [place.height for place in self.acknowledged.values()]
+            self.must_see[token] = max(heights, default=0)
+            process.replica.read_barrier(token)
+            self.carry_out(node)
+
     # What must hold after every step.
 
     def _watch_votes(self, node: bytes, peer: bytes, message: Any) -> None:
@@ -390,3 +407,25 @@ class World:
             known = self.leaders.setdefault(raft.term, node)
             assert known == node, f"two leaders in term {raft.term}"
         assert raft.applied_index <= raft.commit_index <= raft.last_index
+        tip = replica.chain.tip
+        assert tip.time_ms < START_MS + 12_000 + self.now_ms + self.options.clock_skew_ms
+        for peer in self.nodes:
+            progress = raft.progress(peer)
+            if progress is not None:
+                match = progress.match
+                place = (node, raft.term, peer)
+                assert match >= self.matches.get(place, 0), "a match index went back"
+                self.matches[place] = match
+                self._check_match(raft, peer, match)
+                window = self.settings.consensus.in_flight_messages_max
+                assert len(progress.in_flight) <= window, "more in flight than the window"
+
+    def _check_match(self, raft: Raft, peer: bytes, match: int) -> None:
+        """What a leader believes a peer to hold is on that peer's disk, byte for byte."""
+        if match:
+            stored = self.disks[peer].get(entry_key(match))
+            assert stored is not None, "a leader counts an entry that its peer does not hold"
+            if match not in self.believed or self.believed[match] != stored:
+                held = msgspec.msgpack.decode(stored)
+                assert held[1] == raft.entry(match).hash, "a leader counts another entry"
+                self.believed[match] = stored
