@@ -342,7 +342,7 @@ def _apply(patch: Patch) -> tuple[Any, str, Any]:
         owner = getattr(owner, part)
     original = owner.__dict__[name] if outer else getattr(module, name)
     plain: FunctionType = original
-    source = _SOURCES.get((patch.function, id(plain)), inspect.getsource(plain))
+    source = _SOURCES.get((patch.function, id(plain))) or inspect.getsource(plain)
     assert patch.old in source, f"{patch.old!r} is not in {patch.function}"
     changed = source.replace(patch.old, patch.new, 1)
     space: dict[str, Any] = {}
