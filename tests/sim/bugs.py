@@ -176,7 +176,7 @@ BUGS = (
         (
             "consensus.log:Log.truncate",
             "if self._flying_last is not None:",
-            "if self._flying_last is None:",
+            "if False:",
         ),
         (
             "consensus.log:Log.written",

@@ -16,9 +16,9 @@ QUICKLY_FOUND = {
     "a vote is forgotten by a restart",
     "a follower acknowledges before its copy is durable",
     "a second candidate gets a vote in the same term",
-    "the hard state is not in the batch of its entries",
-    "a record is accepted each time it comes",
-    "a certificate is made of a minority",
+    "a grant of the pre-vote counts as a vote",
+    "a leader counts its own copy before it is durable",
+    "a refusal lowers what is known to be held",
 }
 
 

@@ -49,6 +49,7 @@ def test_a_restored_backup_is_told_so_by_its_peers_and_ends() -> None:
     assert world.run(world.now_ms + 5_000, stop=lambda: settled(world))
     world.crash(victim)
     world.disks[victim] = backup
+    world.disks_go_back = True
     world.certified[victim] = 0
     with pytest.raises(StoreBehind, match="a peer shows this node's signature"):
         world.start(victim)

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 from builders import START_MS, Consortium
 
-from consensus import Raft, Role
+from consensus import Raft, Role, Settings
 from consensus.messages import VoteReply, VoteRequest
+from consensus.types import Tick
 from ledger.codec import encode
 from ledger.signatures import verify
 from ledger.store_keys import entry_key
@@ -88,6 +89,8 @@ class Options:
     clock_skew_ms: int = 0
     crash: float = 0.0
     cut: float = 0.0
+    restart_ms: int = 1_500
+    election_ticks: int = 10
 
     @classmethod
     def drawn(cls, random: Random) -> "Options":
@@ -100,8 +103,10 @@ class Options:
             disk_ms=random.choice([(0, 1), (0, 5), (2, 60)]),
             verify_ms=random.choice([(0, 1), (0, 20)]),
             clock_skew_ms=random.choice([0, 50, 1500]),
-            crash=random.choice([0.0, 0.005, 0.02]),
-            cut=random.choice([0.0, 0.01, 0.03]),
+            crash=random.choice([0.0, 0.005, 0.02, 0.1]),
+            cut=random.choice([0.0, 0.01, 0.03, 0.2]),
+            restart_ms=random.choice([10, 100, 1_500]),
+            election_ticks=random.choice([4, 10]),
         )
 
 
@@ -122,7 +127,9 @@ class World:
         self.options = options
         departments = ("civil-affairs", "health", "housing", "tourism", "transport")
         self.consortium = Consortium(departments[: options.nodes], voter_count=options.nodes)
-        self.settings = settings or ReplicaSettings()
+        self.settings = settings or ReplicaSettings(
+            consensus=Settings(election_ticks=Tick(options.election_ticks))
+        )
         self.now_ms = 0
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -149,6 +156,7 @@ class World:
         self.matches: dict[tuple[bytes, int, bytes], int] = {}
         self.believed: dict[int, bytes] = {}
         self.must_see: dict[int, int] = {}
+        self.disks_go_back = False
         self.trace = sha256()
         for node in self.nodes:
             self.start(node)
@@ -298,7 +306,7 @@ class World:
         """The write has landed; a crash may still come before the replica hears of it."""
         if self.random.random() < self.options.crash and len(self.processes) > 1:
             self.crash(node)
-            self.at(self.random.randrange(500), lambda: self._restart(node))
+            self.at(self.random.randrange(self.options.restart_ms), lambda: self._restart(node))
             return
         replica = self.alive(node, life)
         assert replica is not None
@@ -324,7 +332,7 @@ class World:
             node = random.choice(self.nodes)
             if node in self.processes:
                 self.crash(node)
-                self.at(random.randrange(1_500), lambda: self._restart(node))
+                self.at(random.randrange(self.options.restart_ms), lambda: self._restart(node))
         if random.random() < self.options.crash / 20:
             for node in list(self.processes):
                 self.crash(node)
@@ -422,7 +430,7 @@ class World:
 
     def _check_match(self, raft: Raft, peer: bytes, match: int) -> None:
         """What a leader believes a peer to hold is on that peer's disk, byte for byte."""
-        if match:
+        if match and not self.disks_go_back:
             stored = self.disks[peer].get(entry_key(match))
             assert stored is not None, "a leader counts an entry that its peer does not hold"
             if match not in self.believed or self.believed[match] != stored:
