@@ -1,8 +1,14 @@
-"""A CSV or Parquet file, through DuckDB with every extension and every other file out of reach."""
+"""A CSV or Parquet file, through DuckDB with every extension and every other file out of reach.
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+CSV cells are texts; what a cell must be is the dataset's description. A file in another encoding
+than UTF-8 is recoded first. Errors name the place, never what stands there.
+"""
+
+import re
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,18 +21,19 @@ from node.exchange.sources.port import (
     SourceMisbehaved,
     SourceUnavailable,
     checked,
+    needed,
 )
 
-_TYPES = {
-    "text": "VARCHAR",
-    "integer": "BIGINT",
-    "decimal": "VARCHAR",
-    "date": "VARCHAR",
-    "boolean": "BOOLEAN",
-    "timestamp": "VARCHAR",
-}
+LINE_BYTES_MAX = 100_000
+"""Limit of one line of a CSV file, in bytes."""
 
-_OPERATORS = {"=", "<", "<=", ">", ">="}
+FETCH_ROWS = 1_000
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+_PUSHED = ("text", "integer", "boolean")
+"""Types of Parquet columns that DuckDB compares as we do; others are judged here."""
 
 
 class FileSource:
@@ -62,17 +69,25 @@ class FileSource:
         timeout_s: float,
     ) -> Rows:
         """See `port.Source.read`."""
-        statement, values = self._select(fields, query, rows_max)
-        connection = self._open()
-        try:
-            found = connection.execute(statement, values).fetchall()
-        except (duckdb.BinderException, duckdb.ConversionException) as error:
-            raise SourceMisbehaved(f"{self.name}: {_first_line(error)}") from None
-        except duckdb.Error as error:
-            raise SourceUnavailable(f"{self.name}: {_first_line(error)}") from None
-        finally:
-            connection.close()
-        return checked(fields, found, limit=query.limit, rows_max=rows_max, bytes_max=bytes_max)
+        columns = needed(fields, query)
+        with self._opened() as (connection, table, values):
+            timer = threading.Timer(timeout_s, connection.interrupt)
+            timer.start()
+            try:
+                found = self._rows(connection, table, values, columns, query)
+                return checked(fields, found, query=query, rows_max=rows_max, bytes_max=bytes_max)
+            except duckdb.InterruptException:
+                raise SourceUnavailable(f"{self.name}: it took too long") from None
+            except duckdb.BinderException as error:
+                raise SourceMisbehaved(f"{self.name}: {_missing_column(error)}") from None
+            except duckdb.IOException:
+                raise SourceUnavailable(f"{self.name}: the file cannot be read") from None
+            except (duckdb.Error, UnicodeError):
+                raise SourceMisbehaved(
+                    f"{self.name}: the file is not {self._form} as declared"
+                ) from None
+            finally:
+                timer.cancel()
 
     def probe(self, fields: Sequence[Field]) -> None:
         """See `port.Source.probe`."""
@@ -88,85 +103,117 @@ class FileSource:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        """A database in memory that sees this one table."""
-        if not self._path.is_file():
-            raise SourceUnavailable(f"{self.name}: {self._path.name} is not there")
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "threads": "1",
-            },
-        )
-        try:
-            if self._form == "parquet":
-                connection.execute(
-                    "CREATE TABLE source AS SELECT * FROM read_parquet(?)", [str(self._path)]
-                )
-            else:
-                self._load_csv(connection)
-            connection.execute("SET enable_external_access = false")
-        except UnicodeDecodeError as error:
-            connection.close()
-            raise SourceMisbehaved(f"{self.name}: not {self._encoding}: {error}") from None
-        except duckdb.Error as error:
-            connection.close()
-            raise SourceMisbehaved(f"{self.name}: {_first_line(error)}") from None
-        return connection
-
-    def _load_csv(self, connection: duckdb.DuckDBPyConnection) -> None:
-        text = self._path.read_bytes().decode(self._encoding)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
-        for _ in range(self._skip_lines):
-            next(lines, None)
-        header = next(lines, None)
-        if not header or len(set(header)) != len(header):
-            raise SourceMisbehaved(f"{self.name}: no header, or a column twice")
-        columns = ", ".join(f"{_quoted(column)} VARCHAR" for column in header)
-        connection.execute(f"CREATE TABLE source ({columns})")
-        places = ", ".join("?" for _ in header)
-        rows = []
-        for number, row in enumerate(lines):
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise SourceMisbehaved(f"{self.name}: row {number + 1} has {len(row)} columns")
-            rows.append([value or None for value in row])
-        if rows:
-            connection.executemany(f"INSERT INTO source VALUES ({places})", rows)  # noqa: S608
-
-    def _select(
-        self, fields: Sequence[Field], query: Query, rows_max: int
-    ) -> tuple[str, list[Any]]:
-        chosen = ", ".join(self._typed(field) for field in fields)
-        clauses: list[str] = []
-        values: list[Any] = []
+    def _rows(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        values: list[Any],
+        columns: Sequence[Field],
+        query: Query,
+    ) -> Iterator[Sequence[object]]:
+        chosen = ", ".join(_quoted(self._columns.get(c.name, c.name)) for c in columns)
+        clauses = []
         for condition in query.conditions:
-            column = self._typed(condition.field)
+            if self._form == "csv" or condition.field.type not in _PUSHED:
+                continue
+            column = _quoted(self._columns.get(condition.field.name, condition.field.name))
             if condition.operator == "in":
                 clauses.append(f"{column} IN ({', '.join('?' for _ in condition.value)})")
                 values += condition.value
             else:
-                assert condition.operator in _OPERATORS
                 clauses.append(f"{column} {condition.operator} ?")
                 values.append(condition.value)
         where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-        limit = rows_max + 1 if query.limit is None else min(query.limit, rows_max + 1)
-        order = ", ".join(str(number + 1) for number in range(len(fields)))
-        statement = f"SELECT {chosen} FROM source{where} ORDER BY {order} LIMIT {limit}"  # noqa: S608
-        return statement, values
+        order = ", ".join(str(number + 1) for number in range(len(columns)))
+        statement = f"SELECT {chosen} FROM {table}{where} ORDER BY {order}"  # noqa: S608
+        found = connection.execute(statement, values)
+        while rows := found.fetchmany(FETCH_ROWS):
+            for row in rows:
+                yield row if self._form == "parquet" else _cells(self.name, columns, row)
 
-    def _typed(self, field: Field) -> str:
-        """The field's column, quoted, with the described type; a value that is none is an error."""
-        column = _quoted(self._columns.get(field.name, field.name))
-        return f"CAST({column} AS {_TYPES[field.type]})"
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, list[Any]]]:
+        """A database in memory that can reach this one file, and how to read it there."""
+        if not self._path.is_file():
+            raise SourceUnavailable(f"{self.name}: {self._path.name} is not there")
+        with tempfile.TemporaryDirectory(prefix="concordat-source-") as folder:
+            path = self._path
+            if self._form == "csv":
+                path = self._recoded(Path(folder) / "table.csv")
+            connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                    "threads": "1",
+                },
+            )
+            try:
+                connection.execute("SET allowed_paths = [?]", [str(path)])
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
+                if self._form == "parquet":
+                    yield connection, "read_parquet(?)", [str(path)]
+                else:
+                    options = (
+                        "delim = ?, header = true, all_varchar = true, auto_detect = false, "
+                        f"columns = {self._header(path)}, quote = '\"', escape = '\"', "
+                        f"strict_mode = true, max_line_size = {LINE_BYTES_MAX}"
+                    )
+                    yield connection, f"read_csv(?, {options})", [str(path), self._delimiter]
+            finally:
+                connection.close()
+
+    def _recoded(self, target: Path) -> Path:
+        """The file in UTF-8, without a byte order mark and the lines to skip."""
+        try:
+            text = self._path.read_bytes().decode(self._encoding)
+        except UnicodeDecodeError:
+            raise SourceMisbehaved(f"{self.name}: the file is not {self._encoding}") from None
+        except OSError as error:
+            raise SourceUnavailable(f"{self.name}: {error.strerror}") from None
+        lines = text.removeprefix("\ufeff").splitlines(keepends=True)[self._skip_lines :]
+        if "\x00" in text:
+            raise SourceMisbehaved(f"{self.name}: the file holds NUL")
+        target.write_text("".join(lines), encoding="utf-8", newline="")
+        return target
+
+    def _header(self, path: Path) -> str:
+        """The columns' names as DuckDB wants them, each a text."""
+        with path.open(encoding="utf-8", newline="") as file:
+            first = file.readline(LINE_BYTES_MAX).rstrip("\r\n")
+        names = [name.strip().strip('"') for name in first.split(self._delimiter)]
+        if not first or len(set(names)) != len(names):
+            raise SourceMisbehaved(f"{self.name}: no header, or a column twice")
+        return "{" + ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in names) + "}"
+
+
+def _cells(name: str, columns: Sequence[Field], row: Sequence[object]) -> list[object]:
+    """A row of texts as values of the described types."""
+    values: list[object] = []
+    for field, cell in zip(columns, row, strict=True):
+        value: object = cell
+        if isinstance(cell, str) and field.type == "integer":
+            if not _INTEGER.fullmatch(cell.strip()):
+                raise SourceMisbehaved(f"{name}: a cell of {field.name} is no integer")
+            value = int(cell)
+        elif isinstance(cell, str) and field.type == "boolean":
+            value = _BOOLEANS.get(cell.strip().lower())
+            if value is None:
+                raise SourceMisbehaved(f"{name}: a cell of {field.name} is no boolean")
+        values.append(value)
+    return values
+
+
+def _missing_column(error: Exception) -> str:
+    """Which column is not there; DuckDB's own text may quote the file's."""
+    found = re.search(r'Referenced column "([^"]*)" not found', str(error))
+    return f"there is no column {found[1]}" if found else "a column has another type"
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -7,6 +7,7 @@ query cannot widen an answer. Redirects are not followed.
 """
 
 import json
+import time
 from collections.abc import Sequence
 
 import httpx2
@@ -18,8 +19,7 @@ from node.exchange.sources.port import (
     SourceMisbehaved,
     SourceUnavailable,
     checked,
-    matches,
-    to_value,
+    needed,
 )
 
 _PLAIN_ROW_BYTES = 4096
@@ -55,11 +55,10 @@ class HttpSource:
         timeout_s: float,
     ) -> Rows:
         """See `port.Source.read`."""
-        by_name = {field.name: field for field in (*filterable, *fields)}
-        needed = [field.name for field in fields]
-        needed += [c.field.name for c in query.conditions if c.field.name not in needed]
+        columns = needed(fields, query)
+        names = [field.name for field in columns]
         content = self._get(
-            self._parameters(needed, query, rows_max),
+            self._parameters(names, query, rows_max),
             bytes_max=bytes_max + _PLAIN_ROW_BYTES * rows_max,
             timeout_s=timeout_s,
         )
@@ -67,14 +66,15 @@ class HttpSource:
         for number, entry in enumerate(content):
             if not isinstance(entry, dict):
                 raise SourceMisbehaved(f"{self.name}: row {number} is no object")
-            missing = [name for name in needed if name not in entry]
+            missing = [name for name in names if name not in entry]
             if missing:
                 raise SourceMisbehaved(f"{self.name}: row {number} lacks {', '.join(missing)}")
-            row = {name: to_value(by_name[name], entry[name]) for name in needed}
-            if matches(query, row):
-                rows.append(tuple(row[field.name] for field in fields))
-        rows.sort(key=lambda row: tuple((value is not None, str(value)) for value in row))
-        return checked(fields, rows, limit=query.limit, rows_max=rows_max, bytes_max=bytes_max)
+            rows.append([entry[name] for name in names])
+        found = checked(fields, rows, query=query, rows_max=rows_max, bytes_max=bytes_max)
+        ordered = sorted(
+            found.rows, key=lambda row: tuple((value is not None, str(value)) for value in row)
+        )
+        return Rows(found.fields, tuple(ordered))
 
     def probe(self, fields: Sequence[Field]) -> None:
         """See `port.Source.probe`."""
@@ -92,37 +92,51 @@ class HttpSource:
         self._client.close()
 
     @staticmethod
-    def _parameters(needed: Sequence[str], query: Query, rows_max: int) -> dict[str, str]:
-        parameters = {"fields": ",".join(needed)}
+    def _parameters(
+        names: Sequence[str], query: Query, rows_max: int
+    ) -> list[tuple[str, str | int | float | bool | None]]:
+        """What is asked for; each value of `in` is a parameter of its own."""
+        parameters: list[tuple[str, str | int | float | bool | None]] = [
+            ("fields", ",".join(names))
+        ]
         for condition in query.conditions:
             name = condition.field.name
             key = name if condition.operator == "=" else f"{name}[{condition.operator}]"
             value = condition.value
-            many = isinstance(value, tuple)
-            parameters[key] = ",".join(map(str, value)) if many else str(value)
-        parameters["limit"] = str(query.limit or rows_max + 1)
+            values = value if isinstance(value, tuple) else (value,)
+            parameters += [(key, str(each)) for each in values]
+        parameters.append(("limit", str(query.limit or rows_max + 1)))
         return parameters
 
-    def _get(self, parameters: dict[str, str], *, bytes_max: int, timeout_s: float) -> list[object]:
+    def _get(
+        self,
+        parameters: list[tuple[str, str | int | float | bool | None]],
+        *,
+        bytes_max: int,
+        timeout_s: float,
+    ) -> list[object]:
         body = bytearray()
+        deadline = time.monotonic() + timeout_s
         try:
             with self._client.stream(
                 "GET", self._url, params=parameters, timeout=timeout_s
             ) as answer:
-                if answer.status_code >= 500 or answer.status_code == 429:
+                if answer.status_code >= 500 or answer.status_code in (401, 403, 429):
                     raise SourceUnavailable(f"{self.name}: status {answer.status_code}")
                 if answer.status_code != 200:
                     raise SourceMisbehaved(f"{self.name}: status {answer.status_code}")
                 for part in answer.iter_bytes():
                     body += part
+                    if time.monotonic() > deadline:
+                        raise SourceUnavailable(f"{self.name}: it took too long")
                     if len(body) > bytes_max:
                         raise SourceMisbehaved(f"{self.name}: more than {bytes_max} bytes came")
         except httpx2.HTTPError as error:
             raise SourceUnavailable(f"{self.name}: {error or type(error).__name__}") from None
         try:
             content = json.loads(bytes(body))
-        except (ValueError, RecursionError) as error:
-            raise SourceMisbehaved(f"{self.name}: not JSON: {error}") from None
+        except (ValueError, RecursionError):
+            raise SourceMisbehaved(f"{self.name}: not JSON") from None
         if not isinstance(content, list):
             raise SourceMisbehaved(f"{self.name}: not a JSON array")
         return content

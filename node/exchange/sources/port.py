@@ -3,7 +3,7 @@
 import difflib
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -125,6 +125,8 @@ def parse_query(text: bytes, filterable: Sequence[Field]) -> Query:
         if name not in known:
             raise QueryRefused(f"unknown field {name!r}{_nearest(name, known)}")
         tests = wanted if isinstance(wanted, dict) else {"=": wanted}
+        if not tests:
+            raise QueryRefused(f"{name}: a condition needs an operator")
         conditions += [_condition(known[name], *test) for test in tests.items()]
     if len(conditions) > CONDITIONS_MAX:
         raise QueryRefused(f"{len(conditions)} conditions, at most {CONDITIONS_MAX} allowed")
@@ -142,70 +144,125 @@ def _condition(field: Field, operator: str, value: object) -> Condition:
 
 
 def _typed(field: Field, value: object) -> Value:
+    """A query's value in the form in which values travel. Raises QueryRefused."""
     right = {"integer": int, "boolean": bool}.get(field.type, str)
     if type(value) is not right:
         raise QueryRefused(f"{field.name} is {field.type}; {value!r} is not")
-    return cast("Value", value)
+    try:
+        return canonical(field, cast("str | int | bool", value))
+    except ValueError as error:
+        raise QueryRefused(f"{field.name}: {error}") from None
+
+
+def canonical(field: Field, value: str | int | bool) -> str | int | bool:
+    """The one form in which a value of this field travels. Raises ValueError, without the value.
+
+    text: NFC, no NUL, no surrogates. integer: 64 bits. decimal: as given, without an exponent.
+    date: YYYY-MM-DD. timestamp: ISO 8601 with T, in UTC if it has an offset.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError("the integer has more than 64 bits")
+        return value
+    if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError("the text holds NUL or half a character")
+    if field.type == "text":
+        return unicodedata.normalize("NFC", value)
+    try:
+        native = to_native(field, value)
+    except (ValueError, ArithmeticError):
+        raise ValueError(f"the text is no {field.type}") from None
+    return f"{native:f}" if isinstance(native, Decimal) else str(native.isoformat())
+
+
+def to_native(field: Field, value: str) -> Any:
+    """A decimal, date or timestamp as Python's own type. Raises ValueError, ArithmeticError."""
+    if field.type == "decimal":
+        number = Decimal(value.strip())
+        if not number.is_finite():
+            raise ValueError("not finite")
+        return number
+    if field.type == "date":
+        return date.fromisoformat(value)
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def to_value(field: Field, value: object) -> Value:
-    """A source's value as it travels; text in NFC. Raises SourceMisbehaved if the type differs."""
+    """A source's value as it travels. Raises SourceMisbehaved, without the value."""
     if value is None:
         return None
-    convert = _CONVERSIONS.get((field.type, type(value)))
-    if convert is None:
-        raise SourceMisbehaved(f"{field.name} is {field.type}, the source gave {type(value)}")
-    return convert(value)
+    plain = _plain(field, value)
+    if plain is None:
+        raise SourceMisbehaved(
+            f"{field.name} is {field.type}, the source gave {type(value).__name__}"
+        )
+    try:
+        return canonical(field, plain)
+    except ValueError as error:
+        raise SourceMisbehaved(f"{field.name}: {error}") from None
 
 
-def _text(value: Any) -> Value:
-    return unicodedata.normalize("NFC", value)
-
-
-def _iso(value: Any) -> Value:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        value = value.astimezone(UTC)
-    return cast("str", value.isoformat())
-
-
-_CONVERSIONS: dict[tuple[str, type], Callable[[Any], Value]] = {
-    ("text", str): _text,
-    ("integer", int): int,
-    ("boolean", bool): bool,
-    ("boolean", int): bool,
-    ("decimal", Decimal): str,
-    ("decimal", int): str,
-    ("decimal", float): repr,
-    ("decimal", str): _text,
-    ("date", date): _iso,
-    ("date", str): _text,
-    ("timestamp", datetime): _iso,
-    ("timestamp", str): _text,
-}
+def _plain(field: Field, value: object) -> str | int | bool | None:
+    """The value as text, integer or boolean; None where its type is not the field's."""
+    match field.type, value:
+        case "boolean", bool():
+            return value
+        case "boolean", 0 | 1:
+            return bool(value)
+        case "integer", int() if not isinstance(value, bool):
+            return value
+        case (("text" | "decimal" | "date" | "timestamp"), str()):
+            return value
+        case "decimal", int() | Decimal() if not isinstance(value, bool):
+            return str(value)
+        case "decimal", float():
+            return repr(value)
+        case "timestamp", datetime():
+            return value.isoformat()
+        case "date", date() if not isinstance(value, datetime):
+            return value.isoformat()
+    return None
 
 
 def checked(
     fields: Sequence[Field],
     raw: Iterable[Sequence[object]],
     *,
-    limit: int | None,
+    query: Query,
     rows_max: int,
     bytes_max: int,
 ) -> Rows:
-    """Rows as they travel, within the limits. Raises QueryRefused, SourceMisbehaved."""
+    """Rows as they travel, those that the query wants, within the limits.
+
+    raw: values of `needed(fields, query)`, in that order. Raises QueryRefused, SourceMisbehaved.
+    """
+    columns = needed(fields, query)
     rows: list[tuple[Value, ...]] = []
     size = 0
     for values in raw:
-        if limit is not None and len(rows) >= limit:
+        if query.limit is not None and len(rows) >= query.limit:
             break
+        whole = [to_value(field, value) for field, value in zip(columns, values, strict=True)]
+        if not matches(query, dict(zip((f.name for f in columns), whole, strict=True))):
+            continue
         if len(rows) >= rows_max:
             raise QueryRefused(f"more than {rows_max} rows match; narrow the query")
-        row = tuple(to_value(field, value) for field, value in zip(fields, values, strict=True))
+        row = tuple(whole[: len(fields)])
         size += sum(len(value.encode()) if isinstance(value, str) else 8 for value in row)
         if size > bytes_max:
             raise QueryRefused(f"more than {bytes_max} bytes match; narrow the query")
         rows.append(row)
     return Rows(tuple(field.name for field in fields), tuple(rows))
+
+
+def needed(fields: Sequence[Field], query: Query) -> list[Field]:
+    """What has to be read: the asked fields in their order, then what the query filters by."""
+    names = {field.name for field in fields}
+    extra = {c.field.name: c.field for c in query.conditions if c.field.name not in names}
+    return [*fields, *extra.values()]
 
 
 def matches(query: Query, row: dict[str, Value]) -> bool:
@@ -217,12 +274,10 @@ def _holds(value: Value, condition: Condition) -> bool:
     wanted = condition.value
     if value is None:
         return False
+    field = condition.field
     if condition.operator == "in":
-        return value in wanted
-    left: Any = value
-    right: Any = wanted
-    if condition.field.type == "decimal":
-        left, right = Decimal(str(left)), Decimal(str(right))
+        return any(_order(field, value) == _order(field, each) for each in wanted)
+    left, right = _order(field, value), _order(field, wanted)
     match condition.operator:
         case "=":
             return bool(left == right)
@@ -234,6 +289,11 @@ def _holds(value: Value, condition: Condition) -> bool:
             return bool(left > right)
         case _:
             return bool(left >= right)
+
+
+def _order(field: Field, value: Value) -> Any:
+    """What a value is compared by: decimals by value, all other texts by their characters."""
+    return Decimal(str(value)) if field.type == "decimal" else value
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ login should be able to read those columns and nothing else.
 """
 
 import operator
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,12 @@ from node.exchange.sources.port import (
     SourceMisbehaved,
     SourceUnavailable,
     checked,
+    needed,
+    to_native,
 )
+
+PROGRESS_STEPS = 10_000
+"""SQLite's virtual machine instructions between two looks at the clock."""
 
 _COMPARE = {
     "=": operator.eq,
@@ -80,16 +86,16 @@ class SqlSource:
         timeout_s: float,
     ) -> Rows:
         """See `port.Source.read`."""
-        statement = self._select(fields, query, filterable, rows_max)
+        statement = self._select(fields, query)
         try:
             with self._engine.connect() as connection:
                 self._guard(connection, timeout_s)
-                found = connection.execute(statement)
-                return checked(
-                    fields, found, limit=query.limit, rows_max=rows_max, bytes_max=bytes_max
-                )
+                found = connection.execution_options(yield_per=1_000).execute(statement)
+                return checked(fields, found, query=query, rows_max=rows_max, bytes_max=bytes_max)
         except exc.SQLAlchemyError as error:
             raise _translated(self.name, error) from None
+        except UnicodeError:
+            raise SourceMisbehaved(f"{self.name}: a text is not UTF-8") from None
 
     def probe(self, fields: Sequence[Field]) -> None:
         """See `port.Source.probe`."""
@@ -106,44 +112,62 @@ class SqlSource:
         """Closes every connection."""
         self._engine.dispose()
 
-    def _select(
-        self, fields: Sequence[Field], query: Query, filterable: Sequence[Field], rows_max: int
-    ) -> sqlalchemy.Select[Any]:
-        names = {field.name: self._columns.get(field.name, field.name) for field in filterable}
-        names |= {field.name: self._columns.get(field.name, field.name) for field in fields}
+    def _select(self, fields: Sequence[Field], query: Query) -> sqlalchemy.Select[Any]:
+        """The needed columns of the rows that may match; `checked` filters what is left to it."""
+        columns = needed(fields, query)
+        names = {field.name: self._columns.get(field.name, field.name) for field in columns}
         table = sqlalchemy.table(
             self._table,
             *(sqlalchemy.column(column) for column in sorted(set(names.values()))),
             schema=self._schema,
         )
-        chosen = [table.c[names[field.name]] for field in fields]
-        limit = rows_max + 1 if query.limit is None else min(query.limit, rows_max + 1)
-        statement = sqlalchemy.select(*chosen).order_by(*chosen).limit(limit)
+        chosen = [table.c[names[field.name]] for field in columns]
+        statement = sqlalchemy.select(*chosen).order_by(*chosen)
         for condition in query.conditions:
-            column = table.c[names[condition.field.name]]
-            statement = statement.where(_clause(column, condition))
+            clause = self._clause(table.c[names[condition.field.name]], condition)
+            if clause is not None:
+                statement = statement.where(clause)
         return statement
 
+    def _clause(self, column: Any, condition: Condition) -> Any:
+        """The condition for the database; None where only `checked` can judge it exactly.
+
+        SQLite keeps decimals and times as whatever they were inserted as, so it is not asked.
+        """
+        kind = condition.field.type
+        if kind in ("decimal", "date", "timestamp"):
+            if self._dialect == "sqlite":
+                return None
+            many = isinstance(condition.value, tuple)
+            values = condition.value if many else (condition.value,)
+            natives = [to_native(condition.field, value) for value in values]
+            return column.in_(natives) if many else _COMPARE[condition.operator](column, natives[0])
+        if kind == "text":
+            column = column.collate("BINARY" if self._dialect == "sqlite" else "C")
+        if condition.operator == "in":
+            return column.in_(condition.value)
+        return _COMPARE[condition.operator](column, condition.value)
+
     def _guard(self, connection: sqlalchemy.Connection, timeout_s: float) -> None:
+        """Read-only, and only for so long."""
         if self._dialect == "postgresql":
             connection.execute(sqlalchemy.text("SET TRANSACTION READ ONLY"))
             connection.execute(
                 sqlalchemy.text("SELECT set_config('statement_timeout', :ms, true)"),
                 {"ms": str(int(timeout_s * 1000))},
             )
-        else:
-            connection.execute(sqlalchemy.text("PRAGMA query_only = ON"))
-
-
-def _clause(column: Any, condition: Condition) -> Any:
-    if condition.operator == "in":
-        return column.in_(condition.value)
-    return _COMPARE[condition.operator](column, condition.value)
+            return
+        connection.execute(sqlalchemy.text("PRAGMA query_only = ON"))
+        deadline = time.monotonic() + timeout_s
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
 
 
 def _translated(name: str, error: exc.SQLAlchemyError) -> Exception:
     """A missing table or column is the description's fault, anything else the database's."""
     text = str(getattr(error, "orig", None) or error).splitlines()[0]
+    if "decode" in text and "UTF-8" in text:
+        return SourceMisbehaved(f"{name}: a text is not UTF-8")
     missing = ("no such column", "no such table", "does not exist", "permission denied for")
     if any(word in text for word in missing) and "database" not in text:
         return SourceMisbehaved(f"{name}: {text}")

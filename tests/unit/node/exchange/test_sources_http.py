@@ -164,7 +164,6 @@ def test_a_status_tells_whose_turn_it_is(
         read(source, {})
 
 
-@pytest.mark.xfail(strict=True, reason="a refused login counts as misbehaviour")
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_login_is_unavailability(
     source: HttpSource, upstream: Upstream, status: int
@@ -198,7 +197,6 @@ def test_a_source_that_is_down_is_unavailable() -> None:
         found.close()
 
 
-@pytest.mark.xfail(strict=True, reason="values of `in` are joined by a comma that they may contain")
 def test_values_of_in_stay_apart(source: HttpSource, upstream: Upstream) -> None:
     read(source, {"where": {"name": {"in": ["a,b", "c"]}}})
     read(source, {"where": {"name": {"in": ["a", "b,c"]}}})
