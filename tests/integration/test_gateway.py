@@ -1,0 +1,189 @@
+"""The exchange gateway between two real nodes: what a dishonest or slow provider cannot do."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.demo.cluster import free_ports
+from contracts.exchanges import Void, parse_item
+from contracts.grants import grant
+from ledger import store_keys
+from ledger.attachments import parse_items
+from ledger.blocks import parse_any_leaf
+from ledger.codec import encode
+from ledger.records import RecordLeaf, parse_leaf
+from ledger.types import LeafIndex
+from node.config import load_config
+from node.dev import _found, _sample
+from node.exchange.answers import ReleaseHead
+from node.exchange.consumer import ExchangeRefused, Received, Wanted
+from node.server import running
+from node.service import Service
+
+PURPOSE = "trying out Concordat"
+ROWS = 9_000
+
+
+class Pair:
+    """A provider's node, a consumer's, and a grant between them."""
+
+    def __init__(self, provider: Service, consumer: Service, grant_id: bytes) -> None:
+        self.provider = provider
+        self.consumer = consumer
+        self.grant_id = grant_id
+
+    async def exchange(self, where: dict[str, Any], *, timeout_s: float = 10.0) -> Received:
+        wanted = Wanted(self.grant_id, PURPOSE, "case", {"where": where}, None, "tester")
+        return await self.consumer.consumer.exchange(wanted, timeout_s=timeout_s)
+
+    async def refused(self, where: dict[str, Any], *, timeout_s: float = 10.0) -> str:
+        with pytest.raises(ExchangeRefused) as refused:
+            await self.exchange(where, timeout_s=timeout_s)
+        return refused.value.code
+
+    def voids(self) -> list[Void]:
+        """Every void on the provider's ledger."""
+        store = self.provider.node.store
+        found = []
+        for key, leaf in store.scan(store_keys.LEAF, b"m"):
+            if not isinstance(parse_any_leaf(leaf), RecordLeaf):
+                continue
+            if parse_leaf(leaf).header.kind == "exchange.voids":
+                index = LeafIndex(store_keys.read_number(key[1:]))
+                attached = store.get(store_keys.attached_key(index))
+                assert attached is not None
+                found += [parse_item(item) for item in parse_items(attached)]
+        return [item for item in found if isinstance(item, Void)]
+
+    async def until_void(self) -> Void:
+        async for _ in self.provider.node.events.heights(-1, certified=True):
+            if voids := self.voids():
+                return voids[-1]
+        raise AssertionError("the node stopped")
+
+
+def run(folder: Path, scene: Callable[[Pair], Awaitable[None]]) -> None:
+    """Two nodes, a scene, and an end in order."""
+    port = free_ports(1)[0]
+    names = ("registry", "service-desk")
+
+    async def play() -> None:
+        async with asyncio.timeout(60), AsyncExitStack() as stack:
+            services = [
+                await stack.enter_async_context(running(load_config(folder / name / "node.toml")))
+                for name in names
+            ]
+            grant_id = bytes.fromhex(await _sample(services))
+            await scene(Pair(services[0], services[1], grant_id))
+
+    _found(folder, names, f"127.0.0.1:{port}")
+    asyncio.run(play())
+
+
+def test_an_exchange_is_receipted_checked_and_acknowledged(tmp_path: Path) -> None:
+    async def scene(pair: Pair) -> None:
+        received = await pair.exchange({"id_number": "SYN-0001"})
+        assert received.answer.rows == (("SYN-0001", "Ada Example", True),)
+        async for _ in pair.consumer.node.events.heights(-1, certified=True):
+            known = grant(pair.consumer.node.view(), pair.grant_id)
+            assert known is not None
+            if known.acknowledged == 1:
+                assert (known.exchanges, known.rows, known.voided) == (1, 1, 0)
+                return
+
+    run(tmp_path, scene)
+
+
+def test_a_provider_cannot_hand_over_other_content_than_it_receipted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(pair: Pair) -> None:
+        provider = pair.provider.provider
+        honest = provider._release
+
+        async def other(prepared: Any, placed: Any, at: float) -> AsyncIterator[bytes]:
+            place = 0
+            async for chunk in honest(prepared, placed, at):
+                yield chunk if place == 0 else chunk.replace(b"Ada", b"Eve")
+                place += 1
+
+        monkeypatch.setattr(provider, "_release", other)
+        assert await pair.refused({"id_number": "SYN-0001"}) == "receipt-mismatch"
+
+    run(tmp_path, scene)
+
+
+def test_a_provider_cannot_hand_over_without_a_certified_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(pair: Pair) -> None:
+        provider = pair.provider.provider
+
+        async def serve(sender: bytes, body: bytes) -> AsyncIterator[bytes]:
+            prepared = await provider._prepare(provider._authentic(sender, body))
+            head = ReleaseHead(
+                bytes(32), encode(prepared.receipt), prepared.blinding, len(prepared.content)
+            )
+            yield encode(head)
+            yield prepared.content
+
+        network = pair.provider.node.network
+        assert network is not None
+        monkeypatch.setitem(network._handlers, "exchange", serve)  # type: ignore[arg-type]
+        assert await pair.refused({"id_number": "SYN-0001"}, timeout_s=1.0) == "receipt-missing"
+
+    run(tmp_path, scene)
+
+
+def test_nothing_goes_out_after_the_release_window_and_the_receipt_is_void(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(pair: Pair) -> None:
+        times = iter([0.0])
+        monkeypatch.setattr(pair.provider.provider, "_monotonic", lambda: next(times, 11.0))
+        assert await pair.refused({"id_number": "SYN-0001"}) == "release-window-over"
+        void = await pair.until_void()
+        assert void.delivered_bytes == 0 and "window" in void.reason
+
+    run(tmp_path, scene)
+
+
+def test_a_revocation_stops_a_release_between_two_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(pair: Pair) -> None:
+        provider = pair.provider.provider
+        with closing(sqlite3.connect(tmp_path / "registry" / "residents.db")) as db, db:
+            db.executemany(
+                "INSERT INTO residents VALUES (?, ?, '2000-01-01', 1)",
+                [(f"SYN-{number:06d}", "x" * 60) for number in range(ROWS)],
+            )
+        honest = provider._release
+
+        async def interrupted(prepared: Any, placed: Any, at: float) -> AsyncIterator[bytes]:
+            sent = 0
+            async for chunk in honest(prepared, placed, at):
+                yield chunk
+                sent += 1
+                if sent == 2:
+                    provider.revoking(pair.grant_id)
+
+        monkeypatch.setattr(provider, "_release", interrupted)
+        assert await pair.refused({}) == "grant-revoked"
+        void = await pair.until_void()
+        assert 0 < void.delivered_bytes < ROWS * 60 and void.reason == "grant-revoked"
+        assert await pair.refused({"id_number": "SYN-0001"}) == "grant-revoked"
+
+    run(tmp_path, scene)
+
+
+def test_a_filter_by_a_field_that_is_not_granted_is_refused(tmp_path: Path) -> None:
+    async def scene(pair: Pair) -> None:
+        assert await pair.refused({"born": "1990-01-31"}) == "query-refused"
+
+    run(tmp_path, scene)
