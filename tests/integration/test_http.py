@@ -1,0 +1,444 @@
+"""The HTTP interface of real nodes: every wrong request has its problem."""
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from faults.load import offer, settled, verify, wait_for
+
+from cli.demo.cluster import Cluster, Department, program, run
+from contracts.catalog import DatasetOffer, DatasetWithdraw, Description, Field
+from ledger.attachments import attach_document
+from ledger.codec import encode
+from ledger.genesis import parse_genesis_file
+from ledger.records import RecordHeader, assemble_record
+from ledger.signatures import Signer
+from ledger.statements import record_statement
+from node.http.problems import MEDIA_TYPE, PROBLEMS
+
+TITLES = {"health": "Health Commission", "housing": "Housing Bureau", "tourism": "Tourism Bureau"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("http"), TITLES)
+    try:
+        made.found()
+        made.start()
+        yield made
+        wait_for(lambda: settled(made), "all nodes to agree")
+        for department in made.departments.values():
+            department.stop()
+        for department in made.departments.values():
+            verify(made.genesis, department.folder / "data")
+    finally:
+        made.close()
+
+
+def ask(
+    department: Department, method: str, path: str, *, role: str | None = "steward", **options: Any
+) -> httpx2.Response:
+    headers = options.pop("headers", {})
+    if role is not None:
+        headers["Authorization"] = f"Bearer {department.tokens.get(role, role)}"
+    return httpx2.request(
+        method, department.url + path, headers=headers, trust_env=False, timeout=30, **options
+    )
+
+
+def problem(answer: httpx2.Response, kind: str) -> dict[str, Any]:
+    """The answer is this problem, in the form of RFC 9457."""
+    content: dict[str, Any] = answer.json()
+    assert answer.headers["content-type"] == MEDIA_TYPE, content
+    assert content["type"] == f"urn:concordat:problem:{kind}", content
+    assert content["status"] == answer.status_code == PROBLEMS[kind].status
+    assert content["title"] and content["detail"] and content["remedy"]
+    return content
+
+
+def test_without_a_token_only_health_and_readiness_answer(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    assert ask(node, "GET", "/healthz", role=None).status_code == 200
+    assert ask(node, "GET", "/readyz", role=None).json() == {"ready": True, "waits_for": None}
+    described = ask(node, "GET", "/v1/openapi.json").json()
+    for path in [*described["paths"], "/v1/openapi.json"]:
+        if path.startswith("/v1"):
+            plain = path.replace("{", "").replace("}", "")
+            answer = ask(node, "GET", plain, role=None)
+            assert answer.status_code in (401, 404, 405), path
+
+
+def test_tokens_wrong_expired_or_of_another_role_are_named(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    assert "WWW-Authenticate" in ask(node, "GET", "/v1/status", role=None).headers
+    problem(ask(node, "GET", "/v1/status", role=None), "no-token")
+    problem(ask(node, "GET", "/v1/status", role="cct_nobody"), "unknown-token")
+    problem(ask(node, "POST", "/v1/datasets", role="app", json=offer("x")), "wrong-role")
+    problem(ask(node, "GET", "/v1/metrics", role="steward"), "wrong-role")
+    problem(ask(node, "GET", "/v1/records", role="app"), "wrong-role")
+    path = node.folder / "tokens.json"
+    entries = json.loads(path.read_text())
+    entries[0]["expires_at_ms"] = 1
+    path.write_text(json.dumps(entries))
+    expired = {"app": "demo-app", "steward": "demo-steward"}
+    assert entries[0]["name"] in expired.values()
+    role = next(role for role, name in expired.items() if name == entries[0]["name"])
+    problem(ask(node, "GET", "/v1/status", role=role), "expired-token")
+    entries[0]["expires_at_ms"] = 2**60
+    path.write_text(json.dumps(entries) + " ")
+    assert ask(node, "GET", "/v1/status", role=role).status_code == 200
+
+
+def test_wrong_requests_name_their_fields(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    wrong = offer("x") | {"colour": "red", "name": "Not A Name"}
+    content = problem(ask(node, "POST", "/v1/datasets", json=wrong), "invalid-request")
+    assert {fault["field"] for fault in content["faults"]} == {"body.colour", "body.name"}
+    broken = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+    problem(ask(node, "POST", "/v1/datasets", **broken), "invalid-request")
+    problem(ask(node, "GET", "/v1/nothing"), "not-found")
+    problem(ask(node, "DELETE", "/v1/datasets"), "wrong-method")
+    problem(ask(node, "GET", "/v1/datasets?cursor=zz"), "invalid-request")
+    problem(ask(node, "GET", "/v1/grants/" + "0" * 64), "not-found")
+    problem(ask(node, "GET", "/v1/grants/" + "x" * 64), "invalid-request")
+    problem(ask(node, "GET", "/v1/blocks/999999"), "not-found")
+    large = {"content": b" " * 5_000_000, "headers": {"Content-Type": "application/json"}}
+    problem(ask(node, "POST", "/v1/datasets", **large), "body-too-large")
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    path = "/v1/datasets?dry_run=true"
+    assert ask(node, "POST", path, json=offer("dry")).json()["allowed"] is True
+    ask(node, "POST", "/v1/datasets", json=offer("wet")).raise_for_status()
+    verdict = ask(node, "POST", path, json=offer("wet")).json()
+    assert (verdict["allowed"], verdict["code"]) == (False, "dataset-exists")
+    problem(ask(node, "GET", "/v1/datasets/housing/dry"), "not-found")
+    again = problem(ask(node, "POST", "/v1/datasets", json=offer("wet")), "refused")
+    assert again["code"] == "dataset-exists"
+
+
+def test_an_idempotency_key_stands_for_one_record_also_after_a_restart(cluster: Cluster) -> None:
+    node = cluster["tourism"]
+    key = {"Idempotency-Key": "the-key"}
+    first = ask(node, "POST", "/v1/datasets", json=offer("keyed"), headers=dict(key)).json()
+    again = ask(node, "POST", "/v1/datasets", json=offer("keyed"), headers=dict(key)).json()
+    assert again["record_id"] == first["record_id"] and again["height"] == first["height"]
+    other = ask(node, "POST", "/v1/datasets", json=offer("other"), headers=dict(key))
+    problem(other, "key-reused")
+    node.stop()
+    node.start()
+    cluster.wait_ready(node)
+    later = ask(node, "POST", "/v1/datasets", json=offer("keyed"), headers=dict(key)).json()
+    assert later["record_id"] == first["record_id"]
+    other = ask(node, "POST", "/v1/datasets", json=offer("other"), headers=dict(key))
+    problem(other, "key-reused")
+
+
+class Maker:
+    """Ready-made records of a department, signed with its own record key."""
+
+    def __init__(self, cluster: Cluster, department: str) -> None:
+        seed = (cluster[department].folder / "keys" / "record.key").read_text()
+        self.signer = Signer(bytes.fromhex(seed.strip()))
+        self.ledger_id = parse_genesis_file(cluster.genesis.read_bytes()).ledger_id
+        self.department = department
+        self.number = 0
+
+    def record(self, **changes: Any) -> bytes:
+        self.number += 1
+        name = changes.pop("name", f"made-{self.number}")
+        described = Description(name, "", (Field("a", "text", ""),), None)
+        attached, document = attach_document(encode(described))
+        signer = changes.pop("signer", self.signer)
+        now_ms = time.time_ns() // 1_000_000
+        header = RecordHeader(
+            version=1,
+            ledger_id=self.ledger_id,
+            kind="dataset.publish",
+            department=self.department,
+            actor="maker",
+            key=signer.public_key,
+            created_ms=now_ms,
+            valid_until_ms=now_ms + 60_000,
+            nonce=(now_ms * 1000 + self.number).to_bytes(16, "big"),
+            body=msgspec.Raw(encode(DatasetOffer(name, "internal", "open", False))),
+            attached=attached,
+        )
+        spoil = changes.pop("spoil", False)
+        header = msgspec.structs.replace(header, **changes)
+        signature = signer.sign(record_statement(header.ledger_id, encode(header)))
+        if spoil:
+            signature = signature[:-1] + bytes([signature[-1] ^ 1])
+        data = document if header.attached is not None else None
+        return assemble_record(header, signature, attached=data).to_bytes()
+
+
+def send(node: Department, raw: bytes) -> httpx2.Response:
+    headers = {"Content-Type": "application/octet-stream"}
+    return ask(node, "POST", "/v1/records", content=raw, headers=headers)
+
+
+def test_ready_made_records_are_accepted_once_and_wrong_ones_named(cluster: Cluster) -> None:
+    node = cluster["health"]
+    maker = Maker(cluster, "health")
+    raw = maker.record()
+    first = send(node, raw).json()
+    assert send(node, raw).json()["height"] == first["height"]
+    shown = ask(node, "GET", f"/v1/records/{first['record_id']}").json()
+    assert base64.b64decode(shown["raw"]) == raw and shown["body"]["name"] == "made-1"
+    now_ms = time.time_ns() // 1_000_000
+    nonce = (1).to_bytes(16, "big")
+    send(node, maker.record(nonce=nonce)).raise_for_status()
+    withdrawal = msgspec.Raw(encode(DatasetWithdraw("nothing-here", "why")))
+    decomposed = msgspec.Raw(encode(DatasetWithdraw("made-1", "e\u0301")))
+    cases = {
+        "bad-signature": maker.record(spoil=True),
+        "unknown-key": maker.record(signer=Signer(bytes(32))),
+        "wrong-ledger": maker.record(ledger_id=bytes(32)),
+        "expired": maker.record(created_ms=now_ms - 90_000, valid_until_ms=now_ms - 30_000),
+        "not-yet-valid": maker.record(created_ms=now_ms + 60_000, valid_until_ms=now_ms + 90_000),
+        "window-too-long": maker.record(valid_until_ms=now_ms + 2 * 86_400_000),
+        "replayed": maker.record(nonce=nonce),
+        "unknown-kind": maker.record(kind="dataset.paint", attached=None),
+        "attachment-mismatch": maker.record(attached=None),
+        "malformed-body": maker.record(kind="dataset.withdraw", attached=None, body=decomposed),
+        "unknown-dataset": maker.record(kind="dataset.withdraw", attached=None, body=withdrawal),
+        "malformed-record": raw + b"\x00",
+    }
+    for code, record in cases.items():
+        assert problem(send(node, record), "refused")["code"] == code
+    problem(send(node, b"\x00" * 5_000_000), "body-too-large")
+    problem(send(node, Maker(cluster, "housing").record()), "wrong-role")
+    assert ask(node, "GET", "/readyz", role=None).status_code == 200
+
+
+def test_pages_show_everything_once_while_writes_go_on(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    for number in range(12):
+        ask(node, "POST", "/v1/datasets", json=offer(f"page-{number}")).raise_for_status()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(
+            lambda: [
+                ask(node, "POST", "/v1/datasets", json=offer(f"q-{number}")) for number in range(8)
+            ]
+        )
+        names: list[str] = []
+        cursor = ""
+        while True:
+            page = ask(node, "GET", f"/v1/datasets?publisher=housing&limit=3{cursor}").json()
+            names += [item["name"] for item in page["items"]]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+        writing.result()
+    assert len(set(names)) == len(names)
+    assert {f"page-{number}" for number in range(12)} <= set(names)
+
+
+def events(node: Department, count: int, **headers: str) -> list[tuple[str, dict[str, Any]]]:
+    """The first events of a stream."""
+    headers["Authorization"] = f"Bearer {node.tokens['steward']}"
+    found: list[tuple[str, dict[str, Any]]] = []
+    identity = ""
+    with httpx2.stream(
+        "GET", f"{node.url}/v1/events", headers=headers, trust_env=False, timeout=30
+    ) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("id: "):
+                identity = line[4:]
+            elif line.startswith("data: "):
+                found.append((identity, json.loads(line[6:])))
+                if len(found) == count:
+                    return found
+    raise AssertionError("the stream ended")
+
+
+def test_an_event_stream_resumes_without_gap_or_repeat(cluster: Cluster) -> None:
+    node = cluster["health"]
+    for number in range(10):
+        ask(node, "POST", "/v1/datasets", json=offer(f"event-{number}")).raise_for_status()
+    whole = events(node, 8)
+    first = events(node, 3)
+    rest = events(node, 5, **{"Last-Event-ID": first[-1][0]})
+    assert [event["record_id"] for _, event in first + rest] == [e["record_id"] for _, e in whole]
+    wrong = ask(node, "GET", "/v1/events", headers={"Last-Event-ID": "x"})
+    problem(wrong, "invalid-request")
+
+
+def test_followers_forward_and_reads_can_be_consistent(cluster: Cluster) -> None:
+    for name, node in cluster.departments.items():
+        written = ask(node, "POST", "/v1/datasets?wait=committed", json=offer("forwarded")).json()
+        assert written["height"] >= 1
+        for other in cluster.departments.values():
+            answer = ask(other, "GET", f"/v1/datasets/{name}/forwarded?consistent=true")
+            assert answer.status_code == 200
+            assert int(answer.headers["concordat-height"]) >= written["height"]
+            size, _, root = answer.headers["concordat-checkpoint"].partition(":")
+            assert int(size) > 0 and len(root) == 64
+
+
+def test_metrics_and_blocks_and_checkpoints_answer(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    text = ask(node, "GET", "/v1/metrics", role="operator").text
+    assert "concordat_certified_height" in text and "concordat_is_leader" in text
+    block = ask(node, "GET", "/v1/blocks/1").json()
+    assert block["height"] == 1 and block["tree_size"] == 0
+    note = ask(node, "GET", "/v1/checkpoint").text
+    assert note.startswith("concordat/") and "\n— " in note
+
+
+def test_the_description_names_every_status_that_is_answered(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    described = ask(node, "GET", "/v1/openapi.json").json()
+    checked = 0
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            if path == "/v1/events":
+                continue
+            plain = path.replace("{grant_id}", "0" * 64).replace("{record_id}", "0" * 64)
+            plain = plain.replace("{publisher}", "housing").replace("{name}", "forwarded")
+            plain = plain.replace("{height}", "1")
+            for role in ("steward", "operator"):
+                options = {"json": {}} if method in ("post", "put") else {}
+                answer = ask(node, method.upper(), plain, role=role, **options)
+                assert str(answer.status_code) in operation["responses"], (path, answer.text)
+                checked += 1
+    assert checked > 30
+
+
+def test_an_audit_of_the_live_node_holds(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    shown = run(
+        program(
+            "concordat",
+            *("audit", "verify", node.url, "--genesis", str(cluster.genesis), "--forget"),
+            *("--token", node.tokens["auditor"], "--json"),
+        )
+    )
+    assert json.loads(shown)["holds"] is True
+
+
+def refused_start(folder: Path) -> str:
+    done = subprocess.run(
+        program("concordat-node", "run", "--config", str(folder / "node.toml")),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1 and "what to do:" in done.stderr
+    return done.stderr
+
+
+def test_a_node_that_cannot_start_says_why(cluster: Cluster, tmp_path: Path) -> None:
+    housing = cluster["housing"].folder
+    for name in ("keys", "genesis.json", "node.toml"):
+        subprocess.run(["cp", "-a", str(housing / name), str(tmp_path / name)], check=True)
+    assert "cannot listen for apps" in refused_start(tmp_path)
+    config = (tmp_path / "node.toml").read_text()
+    free = config.replace(f":{cluster['housing'].http_port}", ":0")
+    (tmp_path / "node.toml").write_text(free)
+    assert "must not vote or sign again under its key" in refused_start(tmp_path)
+    (tmp_path / "keys" / "watermark").unlink()
+    assert "cannot listen for peers" in refused_start(tmp_path)
+    (tmp_path / "node.toml").write_text(config.replace("listen", "listne"))
+    assert "did you mean listen?" in refused_start(tmp_path)
+    (tmp_path / "node.toml").write_text(free)
+    genesis = json.loads((tmp_path / "genesis.json").read_text())
+    whole = list(genesis["signatures"])
+    genesis["signatures"] = whole[1:]
+    (tmp_path / "genesis.json").write_text(json.dumps(genesis))
+    assert "not signed by health" in refused_start(tmp_path)
+    other = Cluster(tmp_path / "other", {"housing": "Another Housing Bureau"})
+    other.folder.mkdir()
+    other.found()
+    (tmp_path / "genesis.json").write_bytes(other.genesis.read_bytes())
+    assert "no node with this checkpoint key" in refused_start(tmp_path)
+
+
+def test_a_data_directory_of_another_ledger_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    other = Cluster(tmp_path, {"housing": "Another Housing Bureau"})
+    try:
+        other.found()
+        other.start()
+        other["housing"].stop()
+        third = Cluster(tmp_path / "third", {"housing": "A third Housing Bureau"})
+        third.folder.mkdir()
+        third.found()
+        data = third["housing"].folder / "data"
+        subprocess.run(["cp", "-a", str(other["housing"].folder / "data"), str(data)], check=True)
+        assert "another ledger" in refused_start(third["housing"].folder)
+    finally:
+        other.close()
+
+
+def test_a_node_that_starts_alone_says_what_it_waits_for_and_joins(tmp_path: Path) -> None:
+    made = Cluster(tmp_path, TITLES)
+    try:
+        made.found()
+        alone = made["housing"]
+        alone.start()
+
+        def waits() -> bool:
+            try:
+                answer = ask(alone, "GET", "/readyz", role=None)
+            except httpx2.HTTPError:
+                return False
+            return answer.status_code == 503 and "1 peers have to be reached" in answer.text
+
+        wait_for(waits, "the node to say what it waits for")
+        made["health"].start()
+        made.wait_ready(alone)
+        assert ask(alone, "POST", "/v1/datasets", json=offer("joined")).status_code == 201
+    finally:
+        made.close()
+
+
+def test_a_developers_consortium_is_up_and_serves_an_exchange(tmp_path: Path) -> None:
+    port = Cluster(tmp_path, {"x": "x"}).spare_ports[0]
+    with (tmp_path / "log").open("wb") as log:
+        dev = subprocess.Popen(
+            program(
+                "concordat-node", "dev", str(tmp_path / "dev"), "--http-listen", f"127.0.0.1:{port}"
+            ),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(lambda: "grant " in (tmp_path / "log").read_text(), "the consortium to be up")
+        words = dict(
+            line.split(" ", 1)
+            for line in (tmp_path / "log").read_text().splitlines()
+            if line.startswith(("token ", "grant "))
+        )
+        body = {
+            "grant_id": words["grant"],
+            "purpose": "trying out Concordat",
+            "query": {"where": {"id_number": "SYN-0001"}},
+        }
+
+        def served() -> bool:
+            try:
+                answer = httpx2.post(
+                    f"http://127.0.0.1:{port}/v1/exchanges",
+                    json=body,
+                    headers={"Authorization": f"Bearer {words['token']}"},
+                    trust_env=False,
+                )
+            except httpx2.HTTPError:
+                return False
+            return bool(answer.json()["rows"] == [["SYN-0001", "Ada Example", True]])
+
+        wait_for(served, "an exchange")
+    finally:
+        dev.terminate()
+        dev.wait()
