@@ -334,6 +334,7 @@ HOLES = frozenset(
         "an append is believed without its previous entry",
         "an entry of an earlier term is committed by counting copies",
         "what is being written survives its own truncation on disk",
+        "the completion of an overtaken write marks its successor durable",
     }
 )
 """Bugs that 60 seeds did not catch: holes in the simulator, to be closed by better faults."""
