@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tarfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -198,8 +197,8 @@ def test_five_containers_survive_the_death_of_their_leader(podman: Podman, tmp_p
     podman("stop", "-t", "20", podman.name("tourism"))
     exported = tmp_path / "tourism.tar"
     podman("volume", "export", "-o", str(exported), podman.name("tourism"))
-    with tarfile.open(exported) as archive:
-        archive.extractall(tmp_path / "tourism", filter="data")
+    (tmp_path / "tourism").mkdir()
+    run(["tar", "-xf", str(exported), "-C", str(tmp_path / "tourism")])
     verify(genesis, tmp_path / "tourism" / "node" / "data")
 
 
