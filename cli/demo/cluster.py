@@ -1,5 +1,6 @@
 """Node processes on loopback: founded, started, killed, restarted, and cleaned up after."""
 
+import random
 import signal
 import socket
 import subprocess
@@ -46,12 +47,24 @@ def run(command: list[str], *, text: str = "") -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Consecutive ports on loopback that nobody listens on.
+
+    They lie below the range from which the system takes ports for outgoing connections (32768 and
+    above on Linux), so that nobody's connection takes one before it is listened on.
+    """
+    while True:
+        first = random.randrange(10_000, 32_000 - count)  # noqa: S311 - no secret
+        ports = list(range(first, first + count))
+        sockets: list[socket.socket] = []
+        try:
+            for port in ports:
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+            return ports
+        except OSError:
+            continue
+        finally:
+            for each in sockets:
+                each.close()
 
 
 @dataclass(slots=True)

@@ -14,9 +14,18 @@ Each side knows the other by the key in its certificate, which must be one that 
 there is no certificate authority. Consensus messages and RPC use connections of their own, so bulk
 answers never hold up a heartbeat. Queues are limited; what does not fit is dropped, because every
 message of the replica may be lost, while an RPC is refused.
+
+| question                                        | module    |
+|-------------------------------------------------|-----------|
+| who may connect, and how is it known?           | `tls`     |
+| what goes over the wire?                        | `frames`  |
+| what waits for a peer, and how much may?        | `lines`   |
+| who dials, who listens, when does a line end?   | `network` |
+| how are requests and long answers interleaved?  | `rpc`     |
 """
 
-from node.peers.network import Peer, PeerLimits, PeerNetwork
+from node.peers.lines import Peer, PeerLimits
+from node.peers.network import PeerNetwork
 from node.peers.rpc import PeerUnavailable, RpcError
 
 __all__ = ["Peer", "PeerLimits", "PeerNetwork", "PeerUnavailable", "RpcError"]

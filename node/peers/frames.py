@@ -87,7 +87,8 @@ FAILED: Decoder[Failed] = Decoder(Failed, what="error", bytes_max=8192)
 
 
 def frame(kind: FrameType, payload: bytes = b"") -> bytes:
-    """A frame's bytes."""
+    """A frame's bytes. payload: less than FRAME_BYTES_MAX bytes."""
+    assert len(payload) < FRAME_BYTES_MAX, "no node takes such a frame"
     return (len(payload) + 1).to_bytes(4, "big") + bytes([kind]) + payload
 
 

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from ledger.errors import Malformed
 from node.config import check_address
-from node.errors import Unavailable
+from node.errors import ConfigInvalid, Unavailable
 from node.peers.frames import (
+    FRAME_BYTES_MAX,
     GOODBYE,
     HELLO,
     HELLO_BYTES_MAX,
@@ -24,70 +24,16 @@ from node.peers.frames import (
     frame_of,
     read_frame,
 )
+from node.peers.lines import Line, Peer, PeerLimits
 from node.peers.rpc import PeerUnavailable, RpcClient, RpcHandler, RpcServer
 from node.peers.tls import make_context, peer_key
 
 SOFTWARE = "concordat/0.1"
 
-_BROKEN = (ConnectionError, OSError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError)
+_BROKEN = (OSError, asyncio.IncompleteReadError)
 
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another node: its id and TLS key as the ledger names them, and its host:port."""
-
-    node_id: bytes
-    tls_key: bytes
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class PeerLimits:
-    """Queues, windows and times; what does not fit is dropped or refused as stated in `peers`."""
-
-    queue_messages_max: int = 4_096
-    queue_bytes_max: int = 64 * 1024 * 1024
-    rpc_in_flight_max: int = 256
-    connections_max: int = 128
-    handshake_timeout_s: float = 5.0
-    ping_s: float = 5.0
-    silence_s: float = 15.0
-    redial_s: tuple[float, float] = (0.05, 2.0)
-
-
-class _Line:
-    """The outgoing messages to one peer: a queue, and the connection when there is one."""
-
-    def __init__(self, peer: Peer, limits: PeerLimits) -> None:
-        self.peer = peer
-        self.queue: deque[bytes] = deque()
-        self.bytes_total = 0
-        self.wake = asyncio.Event()
-        self.connected = False
-        self.rpc: RpcClient | None = None
-        self.rpc_lock = asyncio.Lock()
-        self._limits = limits
-
-    def put(self, data: bytes) -> bool:
-        """Queues a frame; False if there is no connection or no room."""
-        if (
-            not self.connected
-            or len(self.queue) >= self._limits.queue_messages_max
-            or self.bytes_total + len(data) > self._limits.queue_bytes_max
-        ):
-            return False
-        self.queue.append(data)
-        self.bytes_total += len(data)
-        self.wake.set()
-        return True
-
-    def drain(self) -> bytes:
-        """Everything queued."""
-        data = b"".join(self.queue)
-        self.queue.clear()
-        self.bytes_total = 0
-        self.wake.clear()
-        return data
+_UNREACHABLE = (*_BROKEN, UnicodeError, ConfigInvalid)
+"""Also an address that no host can have: another member may have put it on the ledger."""
 
 
 class PeerNetwork:
@@ -113,13 +59,14 @@ class PeerNetwork:
         self._tls_seed = tls_seed
         self._listen = check_address("listen", listen)
         self._limits = limits or PeerLimits()
-        self._lines = {peer.node_id: _Line(peer, self._limits) for peer in peers}
+        self._lines = {peer.node_id: Line(peer, self._limits) for peer in peers}
         self._by_key = {peer.tls_key: peer.node_id for peer in peers}
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_problem = on_problem
         self._handlers = handlers
         self._server: asyncio.Server | None = None
+        self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -143,6 +90,7 @@ class PeerNetwork:
                 port,
                 ssl=context,
                 ssl_handshake_timeout=self._limits.handshake_timeout_s,
+                ssl_shutdown_timeout=self._limits.close_s,
             )
         except OSError as error:
             raise Unavailable(
@@ -153,7 +101,8 @@ class PeerNetwork:
             self._spawn(self._dial_for_ever(line))
 
     async def stop(self) -> None:
-        """Ends every connection."""
+        """Ends every connection; open calls fail."""
+        self._stopped = True
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
@@ -168,11 +117,13 @@ class PeerNetwork:
     def send(self, peer: bytes, payload: bytes) -> bool:
         """Queues a message; False if it is dropped."""
         line = self._lines.get(peer)
-        return line is not None and line.put(frame(FrameType.MESSAGE, payload))
+        if line is None or len(payload) >= FRAME_BYTES_MAX:
+            return False
+        return line.put(frame(FrameType.MESSAGE, payload))
 
     async def call(
         self, peer: bytes, method: str, body: bytes, *, timeout_s: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The chunks of a peer's answer. Raises RpcError, PeerUnavailable.
 
         timeout_s: longest wait for the connection and for each chunk.
@@ -196,43 +147,52 @@ class PeerNetwork:
         except TimeoutError:
             raise PeerUnavailable(f"{line.peer.address} does not answer in time") from None
         finally:
-            await answer.aclose()  # type: ignore[attr-defined]
+            await answer.aclose()
 
-    async def _rpc_client(self, line: _Line) -> RpcClient:
+    async def _rpc_client(self, line: Line) -> RpcClient:
         async with line.rpc_lock:
             if line.rpc is None or line.rpc.closed:
                 try:
-                    reader, writer = await self._dial(line.peer, "rpc")
-                except (*_BROKEN, Malformed) as error:
+                    reader, writer = await self._dial(line, "rpc")
+                except (*_UNREACHABLE, Malformed) as error:
                     raise PeerUnavailable(f"{line.peer.address}: {error}") from None
+                if self._stopped:
+                    writer.transport.abort()
+                    raise PeerUnavailable("this node stops")
                 line.rpc = RpcClient(reader, writer)
             return line.rpc
 
     # Dialling.
 
     async def _dial(
-        self, peer: Peer, purpose: str
+        self, line: Line, purpose: str
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection with both hellos exchanged."""
-        host, port = check_address("peer", peer.address)
-        context = make_context(self._tls_seed, [peer.tls_key], server=False)
+        """A connection with both hellos exchanged.
+
+        Raises ConnectionRefusedError, after telling why, if one side does not want the other.
+        """
+        host, port = check_address("peer", line.peer.address)
+        if line.context is None:
+            line.context = make_context(self._tls_seed, [line.peer.tls_key], server=False)
         async with asyncio.timeout(self._limits.handshake_timeout_s):
-            reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            reader, writer = await asyncio.open_connection(
+                host, port, ssl=line.context, ssl_shutdown_timeout=self._limits.close_s
+            )
             try:
+                if peer_key(writer.get_extra_info("ssl_object")) != line.peer.tls_key:
+                    raise ssl.SSLError("the certificate has another key than the ledger names")
+                _notice_silence(writer, self._limits)
                 writer.write(frame_of(FrameType.HELLO, self._hello(purpose)))
                 kind, payload = await read_frame(reader, bytes_max=HELLO_BYTES_MAX)
                 if kind is FrameType.GOODBYE:
-                    goodbye = GOODBYE.decode(payload)
-                    self._on_problem(goodbye.code, f"{peer.address}: {goodbye.detail}")
-                    raise ConnectionRefusedError(goodbye.detail)
+                    raise self._refused(line, GOODBYE.decode(payload))
                 if kind is not FrameType.HELLO:
                     raise Malformed("hello", "another frame came first")
-                fault = self._fault(HELLO.decode(payload), peer.node_id)
+                fault = self._fault(HELLO.decode(payload), line.peer.node_id)
                 if fault is not None:
-                    self._on_problem(fault.code, f"{peer.address}: {fault.detail}")
-                    raise ConnectionRefusedError(fault.detail)
+                    raise self._refused(line, fault)
             except BaseException:
-                writer.close()
+                writer.transport.abort()
                 raise
         return reader, writer
 
@@ -258,47 +218,60 @@ class PeerNetwork:
             return Goodbye("wrong-node", "the hello names another node than the certificate")
         return None
 
-    async def _dial_for_ever(self, line: _Line) -> None:
+    def _refused(self, line: Line, goodbye: Goodbye) -> ConnectionRefusedError:
+        self._problem(goodbye.code, goodbye.detail, line)
+        return ConnectionRefusedError(goodbye.detail)
+
+    def _problem(self, code: str, detail: str, line: Line) -> None:
+        """Reports what keeps a peer away, once until the peer is reached or it is another."""
+        if line.told != (code, detail):
+            line.told = (code, detail)
+            self._on_problem(code, f"{line.peer.address}: {detail}")
+
+    async def _dial_for_ever(self, line: Line) -> None:
         shortest, longest = self._limits.redial_s
         pause = shortest
-        told = ""
         while True:
             try:
-                reader, writer = await self._dial(line.peer, "messages")
+                reader, writer = await self._dial(line, "messages")
             except ssl.SSLError as error:
-                if told != str(error):
-                    told = str(error)
-                    self._on_problem("wrong-key", f"{line.peer.address}: {error.reason or error}")
-            except (*_BROKEN, Malformed):
+                self._problem("wrong-key", getattr(error, "reason", None) or str(error), line)
+            except Malformed as error:
+                self._problem("malformed", str(error), line)
+            except _UNREACHABLE:
                 pass
             else:
-                pause, told = shortest, ""
+                pause, line.told = shortest, ("", "")
                 await self._speak(line, reader, writer)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(longest, pause * 2)
 
     async def _speak(
-        self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Sends what is queued until the connection breaks."""
+        """Sends what is queued until the connection breaks or the other side is silent."""
+
+        def heard_the_end(_: asyncio.Task[None]) -> None:
+            """Wakes the loop below, wherever it waits: for a message, or for room to write one."""
+            if not hearing.cancelled():
+                writer.transport.abort()
+                line.wake.set()
+
         line.drain()
         line.connected = True
-        listening = asyncio.create_task(self._hear_pings(reader))
+        hearing = asyncio.create_task(self._hear_pings(line, reader))
+        hearing.add_done_callback(heard_the_end)
         clock = asyncio.get_running_loop().time
-        pinged = clock()
+        ping_due = clock() + self._limits.ping_s
         try:
             self._on_connected(line.peer.node_id)
-            while not listening.done():
-                waking = asyncio.create_task(line.wake.wait())
-                await asyncio.wait(
-                    {waking, listening},
-                    timeout=self._limits.ping_s,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                waking.cancel()
+            while not hearing.done():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(ping_due):
+                        await line.wake.wait()
                 data = line.drain()
-                if clock() - pinged >= self._limits.ping_s:
-                    pinged = clock()
+                if clock() >= ping_due:
+                    ping_due = clock() + self._limits.ping_s
                     data += frame(FrameType.PING)
                 writer.write(data)
                 await writer.drain()
@@ -306,19 +279,26 @@ class PeerNetwork:
             pass
         finally:
             line.connected = False
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            writer.close()
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+            if not writer.is_closing():
+                writer.write(line.drain())
+            await _close(writer, self._limits)
 
-    async def _hear_pings(self, reader: asyncio.StreamReader) -> None:
+    async def _hear_pings(self, line: Line, reader: asyncio.StreamReader) -> None:
         """Ends when the other side closes, or has been silent for too long."""
-        with contextlib.suppress(*_BROKEN, Malformed):
-            while True:
-                async with asyncio.timeout(self._limits.silence_s):
-                    kind, payload = await read_frame(reader, bytes_max=HELLO_BYTES_MAX)
-                if kind is FrameType.GOODBYE:
-                    goodbye = GOODBYE.decode(payload)
-                    self._on_problem(goodbye.code, goodbye.detail)
+        with contextlib.suppress(*_BROKEN):
+            try:
+                while True:
+                    async with asyncio.timeout(self._limits.silence_s):
+                        kind, payload = await read_frame(reader, bytes_max=HELLO_BYTES_MAX)
+                    if kind is FrameType.GOODBYE:
+                        goodbye = GOODBYE.decode(payload)
+                        self._problem(goodbye.code, goodbye.detail, line)
+                    elif kind is not FrameType.PING:
+                        raise Malformed("frame", f"{kind.name.lower()} has no place here")
+            except Malformed as error:
+                self._problem("malformed", str(error), line)
 
     # Accepting.
 
@@ -327,8 +307,11 @@ class PeerNetwork:
         assert task is not None
         self._tasks.add(task)
         try:
+            if self._stopped:
+                return
             if len(self._tasks) > self._limits.connections_max + len(self._lines):
                 return
+            _notice_silence(writer, self._limits)
             await self._welcome(reader, writer)
         except Malformed as error:
             self._on_problem("malformed", str(error))
@@ -338,8 +321,9 @@ class PeerNetwork:
         except (*_BROKEN, asyncio.CancelledError):
             pass
         finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await _close(writer, self._limits)
             self._tasks.discard(task)
-            writer.close()
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = writer.get_extra_info("ssl_object")
@@ -388,3 +372,34 @@ class PeerNetwork:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _close(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
+    """Lets what was written go out, for a while; then ends the connection."""
+    writer.close()
+    try:
+        async with asyncio.timeout(limits.close_s):
+            await writer.wait_closed()
+    except _BROKEN:
+        pass
+    finally:
+        writer.transport.abort()
+
+
+def _notice_silence(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
+    """Has the system end a connection whose other side is gone, though nobody reads or writes.
+
+    Such a call waits for ever otherwise: RPC connections have no pings. What the system does not
+    offer is left out.
+    """
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    silence_s = max(1, int(limits.silence_s))
+    for name, value in (
+        ("TCP_KEEPIDLE", max(1, int(limits.ping_s))),
+        ("TCP_KEEPINTVL", max(1, int(limits.ping_s))),
+        ("TCP_USER_TIMEOUT", silence_s * 1000),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
@@ -70,7 +71,10 @@ def peer_key(connection: ssl.SSLObject) -> bytes:
     certificate = connection.getpeercert(binary_form=True)
     if certificate is None:
         return b""
-    public = x509.load_der_x509_certificate(certificate).public_key()
+    try:
+        public = x509.load_der_x509_certificate(certificate).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
     if not isinstance(public, Ed25519PublicKey):
         return b""
     return public.public_bytes_raw()

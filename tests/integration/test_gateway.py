@@ -69,7 +69,7 @@ class Pair:
 
 def run(folder: Path, scene: Callable[[Pair], Awaitable[None]]) -> None:
     """Two nodes, a scene, and an end in order."""
-    port = free_ports(1)[0]
+    port = free_ports(3)[0]
     names = ("registry", "service-desk")
 
     async def play() -> None:
