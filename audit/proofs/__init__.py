@@ -1,0 +1,14 @@
+"""Proof files: one statement about a ledger, in a file that anyone with the genesis can check.
+
+    format   the file: JSON with one accepted spelling for each content
+    build    makes a proof from a store, as of the newest certificate
+    check    judges a proof, offline; it imports formats and contracts and builds nothing
+
+Trust runs from the genesis down, and each link is in the file:
+
+    genesis ── voters ──> certificate ── tree ──> block header ── state root ──> state proofs
+                                    └── tree ──> record ── items root ──> item
+
+A proof speaks of the moment of its certificate and of nothing after it. Voters never change in this
+version, so the genesis names them; `voter_changes` has a place in the file and must be empty.
+"""

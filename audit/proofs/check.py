@@ -1,0 +1,432 @@
+"""Checking a proof file: pure, offline, trusting nothing but the genesis.
+
+    1  genesis      every founder signed it; keys and settings are within the rules
+    2  ledger       the proof speaks of this genesis' ledger, and no voters have changed
+    3  certificate  a majority of the voters signed the checkpoint
+    4  block        the header is the certified tree's last leaf, so its state root counts
+    5  statement    its records lead to the tree's root, its state values to the state root
+
+Records are also checked against their authors' signatures. That a key was its department's, and
+that the contracts accepted a record, is what the voters vouch for: `concordat audit verify` proves
+it from the whole ledger.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+import msgspec
+
+from audit.proofs.format import (
+    AbsenceStatement,
+    BlockPart,
+    CertificatePart,
+    GrantStatement,
+    Proof,
+    ProofRefused,
+    ReceiptsStatement,
+    ReceiptStatement,
+    RecordPart,
+    RecordStatement,
+    StatePart,
+    parse_proof,
+)
+from contracts.catalog import dataset
+from contracts.consortium import check_genesis
+from contracts.exchanges import Receipt, ReceiptLine, Receipts, parse_item
+from contracts.grants import Grant, exhausted, parse_grant, standing
+from contracts.state import dataset_key, grant_key, held_list, receipts_list
+from ledger.blocks import BlockHeader, parse_block_header
+from ledger.certificates import Certificate, check_certificate
+from ledger.checkpoints import Checkpoint, Cosignature
+from ledger.codec import Decoder
+from ledger.errors import BadSignature, LedgerError
+from ledger.genesis import GenesisFile
+from ledger.list_heads import EMPTY_LIST, ListHead, parse_list_head, rebuilds
+from ledger.proofs import check_inclusion
+from ledger.records import HEADER_BYTES_MAX, Record, parse_leaf
+from ledger.signatures import verify
+from ledger.state_proofs import OtherLeaf, StateProof, check_absence, check_presence
+from ledger.tree import leaf_hash
+from ledger.types import LeafIndex, TreeSize
+
+RECEIPTS_BODY: Decoder[Receipts] = Decoder(Receipts, what="receipts", bytes_max=HEADER_BYTES_MAX)
+"""Reads the body of an `exchange.receipts` record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What a proof shows, as of `checkpoint`.
+
+    time_ms: of the certified block, Unix time. signers: departments whose nodes signed the
+    checkpoint, of `voters` that may. words: the statement in sentences, one line each.
+    facts: the same for programs, as JSON values.
+    """
+
+    ledger_id: bytes
+    fingerprint: str
+    checkpoint: Checkpoint
+    time_ms: int
+    signers: tuple[str, ...]
+    voters: int
+    kind: str
+    words: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def check_proof(data: bytes, genesis: GenesisFile) -> Proved:
+    """What the proof file `data` shows. Raises ProofRefused if it shows nothing."""
+    proof = parse_proof(data)
+    try:
+        return _check(proof, genesis)
+    except ProofRefused:
+        raise
+    except LedgerError as error:
+        raise ProofRefused(error.what, error.why, remedy=error.remedy) from None
+
+
+def _check(proof: Proof, genesis: GenesisFile) -> Proved:
+    genesis.check()
+    check_genesis(genesis.genesis)
+    if proof.ledger_id != genesis.ledger_id.hex():
+        raise ProofRefused(
+            "proof file",
+            "it is about another ledger than this genesis'",
+            remedy="Give the genesis of the ledger that it is about; compare the fingerprint.",
+        )
+    certificate = _certificate(proof.certificate, genesis)
+    certified = _Certified(certificate.checkpoint, _header(proof.block, certificate, genesis))
+    match proof.statement:
+        case RecordStatement() as statement:
+            kind, (words, facts) = "record", _record(certified, statement)
+        case ReceiptStatement() as statement:
+            kind, (words, facts) = "receipt", _receipt(certified, statement)
+        case GrantStatement() as statement:
+            kind, (words, facts) = "grant", _grant(certified, statement)
+        case AbsenceStatement() as statement:
+            kind, (words, facts) = "absence", _absence(certified, statement, genesis)
+        case ReceiptsStatement() as statement:
+            kind, (words, facts) = "receipts", _receipts(certified, statement)
+    return Proved(
+        ledger_id=genesis.ledger_id,
+        fingerprint=genesis.fingerprint,
+        checkpoint=certificate.checkpoint,
+        time_ms=certified.header.time_ms,
+        signers=_departments(certificate, genesis),
+        voters=len(genesis.genesis.voters),
+        kind=kind,
+        words=tuple(" ".join(sentence.split()) for sentence in words),
+        facts=facts,
+    )
+
+
+def _certificate(part: CertificatePart, genesis: GenesisFile) -> Certificate:
+    """Step 3. Signers have to stand sorted, so that one certificate has one spelling."""
+    checkpoint = Checkpoint(genesis.ledger_id, part.height, part.tree_size, part.root)
+    cosignatures = [
+        Cosignature(bytes.fromhex(entry.node_id), entry.timestamp_s, entry.signature)
+        for entry in part.signers
+    ]
+    ids = [entry.node_id for entry in cosignatures]
+    if ids != sorted(set(ids)):
+        raise ProofRefused("certificate", "its signers are not sorted and unique")
+    certificate = Certificate.of(checkpoint, cosignatures)
+    check_certificate(
+        certificate, ledger_id=genesis.ledger_id, voter_sets=(genesis.genesis.voters,)
+    )
+    return certificate
+
+
+def _header(part: BlockPart, certificate: Certificate, genesis: GenesisFile) -> BlockHeader:
+    """Step 4."""
+    header = parse_block_header(part.header)
+    size = certificate.tree_size
+    if (
+        header.ledger_id != genesis.ledger_id
+        or header.height != certificate.height
+        or header.tree_size + header.record_count + 1 != size
+    ):
+        raise ProofRefused("block header", "it is not that of the certified block")
+    if header.voters.sets() != (genesis.genesis.voters,):
+        raise ProofRefused("block header", "its voters are not the genesis'")
+    check_inclusion(
+        leaf_hash=leaf_hash(part.header),
+        leaf_index=LeafIndex(size - 1),
+        tree_size=TreeSize(size),
+        proof=part.path,
+        root=certificate.root,
+    )
+    return header
+
+
+def _departments(certificate: Certificate, genesis: GenesisFile) -> tuple[str, ...]:
+    owner = {
+        node.node_id: entry.department
+        for entry in genesis.genesis.departments
+        for node in entry.nodes
+    }
+    return tuple(sorted(owner[entry.node_id] for entry in certificate.cosignatures))
+
+
+class _Certified:
+    """The certified block: what leads to its tree's root or its state root.
+
+    As a view it gives only state values that were checked by `state` before.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, header: BlockHeader) -> None:
+        self.checkpoint = checkpoint
+        self.header = header
+        self._values: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """A checked value. Raises KeyError if nothing about `key` was checked."""
+        return self._values[key]
+
+    def record(self, part: RecordPart) -> Record:
+        """A record of the tree, signed by its author."""
+        check_inclusion(
+            leaf_hash=leaf_hash(part.leaf),
+            leaf_index=LeafIndex(part.leaf_index),
+            tree_size=TreeSize(self.checkpoint.tree_size),
+            proof=part.path,
+            root=self.checkpoint.root,
+        )
+        record = parse_leaf(part.leaf)
+        if not verify(record.header.key, record.statement(), record.signature):
+            raise BadSignature("record", f"{record.header.department} did not sign it")
+        if record.header.ledger_id != self.checkpoint.ledger_id:
+            raise ProofRefused("record", "it is another ledger's")
+        return record
+
+    def state(self, key: bytes, part: StatePart) -> bytes | None:
+        """The value of `key` in the certified state, None if it has none."""
+        other = (
+            None if part.other is None else OtherLeaf(part.other.key_hash, part.other.value_hash)
+        )
+        proof = StateProof(part.siblings, other)
+        if part.value is None:
+            check_absence(self.header.state_root, key, proof)
+        else:
+            check_presence(self.header.state_root, key, part.value, proof)
+        self._values[key] = part.value
+        return part.value
+
+    def grant(self, grant_id: bytes, part: StatePart) -> Grant:
+        """A grant that the certified state holds."""
+        value = self.state(grant_key(grant_id), part)
+        if value is None:
+            raise ProofRefused("grant", "the proof shows that there is none with this id")
+        return parse_grant(value)
+
+    def head(self, key: bytes, part: StatePart) -> ListHead:
+        """The head of a growing list, the empty list's if there never was an item."""
+        value = self.state(key, part)
+        return EMPTY_LIST if value is None else parse_list_head(value)
+
+
+Shown = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def _record(certified: _Certified, statement: RecordStatement) -> Shown:
+    record = certified.record(statement.record)
+    if record.record_id.hex() != statement.record_id:
+        raise ProofRefused("record", "it has another id than the proof names")
+    header = record.header
+    facts: dict[str, Any] = {
+        "record_id": statement.record_id,
+        "leaf_index": statement.record.leaf_index,
+        "record_kind": header.kind,
+        "department": header.department,
+        "actor": header.actor,
+        "created_ms": header.created_ms,
+    }
+    return (
+        f"Record {statement.record_id} is in the ledger, at leaf {statement.record.leaf_index}.",
+        f"It is a {header.kind} by {header.department} (actor {header.actor}), signed with the "
+        f"key {header.key.hex()} and dated {moment(header.created_ms)}.",
+    ), facts
+
+
+def _receipt(certified: _Certified, statement: ReceiptStatement) -> Shown:
+    record = certified.record(statement.record)
+    lines = receipt_lines(record)
+    if statement.line >= len(lines):
+        raise ProofRefused("receipt", f"its record has no line {statement.line}")
+    line = lines[statement.line]
+    check_inclusion(
+        leaf_hash=leaf_hash(statement.item),
+        leaf_index=LeafIndex(statement.item_index),
+        tree_size=TreeSize(line.count),
+        proof=statement.path,
+        root=line.items_root,
+    )
+    item = parse_item(statement.item)
+    if not isinstance(item, Receipt) or item.exchange_id.hex() != statement.exchange_id:
+        raise ProofRefused("receipt", "it is not one of the exchange that the proof names")
+    facts: dict[str, Any] = {
+        "exchange_id": statement.exchange_id,
+        "grant_id": line.grant_id.hex(),
+        "record_id": record.record_id.hex(),
+        "provider": record.header.department,
+        "rows": item.rows,
+        "size_bytes": item.size_bytes,
+        "subjects": item.subjects,
+        "subjects_root": item.subjects_root.hex(),
+        "request": item.request.hex(),
+        "response": item.response.hex(),
+        "case": item.case.hex(),
+    }
+    return (
+        f"Exchange {statement.exchange_id} has a receipt by {record.header.department}: "
+        f"{item.rows} rows, {item.size_bytes} bytes, {item.subjects} data subjects.",
+        f"It stands under grant {line.grant_id.hex()}, in record {record.record_id.hex()}.",
+        "Whether it was voided or acknowledged later is not part of this proof.",
+    ), facts
+
+
+def receipt_lines(record: Record) -> tuple[ReceiptLine, ...]:
+    """The lines of an `exchange.receipts` record. Raises ProofRefused for any other, Malformed."""
+    if record.header.kind != "exchange.receipts":
+        raise ProofRefused("record", f"it is a {record.header.kind} and holds no receipts")
+    return RECEIPTS_BODY.decode(bytes(record.header.body)).lines
+
+
+def _grant(certified: _Certified, statement: GrantStatement) -> Shown:
+    value = certified.grant(bytes.fromhex(statement.grant_id), statement.state)
+    words, facts = _described(value)
+    return (f"Grant {statement.grant_id} is {value.status}.", *words), facts
+
+
+def _described(value: Grant) -> Shown:
+    request = value.request
+    reason = f" for the reason: {value.reason}" if value.reason else ""
+    facts: dict[str, Any] = msgspec.to_builtins(value, builtin_types=(bytes,))
+    names = value.__struct_fields__
+    facts = dict(zip(names, facts, strict=True))
+    facts["grant_id"] = value.grant_id.hex()
+    facts["request"] = dict(zip(request.__struct_fields__, facts["request"], strict=True))
+    return (
+        f"{value.consumer} asked to read {', '.join(request.fields)} of {request.provider}/"
+        f"{request.dataset} from {moment(request.valid_from_ms)} "
+        f"until {moment(request.valid_until_ms)}.",
+        f"Purpose: {request.purpose}. Legal basis: {request.legal_basis}.",
+        f"It has its status since height {value.decided_height}{reason}.",
+        f"Until then {value.exchanges} exchanges, {value.rows} rows, {value.size_bytes} bytes; "
+        f"{value.acknowledged} acknowledged, {value.voided} voided, {value.denied} denied.",
+    ), facts
+
+
+def _absence(certified: _Certified, statement: AbsenceStatement, genesis: GenesisFile) -> Shown:
+    consumer, publisher, name = statement.consumer, statement.publisher, statement.dataset
+    if consumer not in {entry.department for entry in genesis.genesis.departments}:
+        raise ProofRefused("absence", f"{consumer} is no department of this ledger")
+    if consumer == publisher:
+        raise ProofRefused("absence", f"{consumer} needs no grant to read its own dataset")
+    if certified.state(dataset_key(publisher, name), statement.offered) is None:
+        raise ProofRefused("absence", f"there is no dataset {publisher}/{name}")
+    head = certified.head(held_list(consumer, publisher, name), statement.held)
+    ids = [bytes.fromhex(entry.grant_id) for entry in statement.grants]
+    if not rebuilds(head, ids):
+        raise ProofRefused("absence", "its grants are not the whole list of the consumer's grants")
+    reasons: dict[str, str] = {}
+    for grant_id, entry in zip(ids, statement.grants, strict=True):
+        value = certified.grant(grant_id, entry.state)
+        reasons[entry.grant_id] = _obstacle(certified, value)
+    offered = dataset(certified, publisher, name)
+    assert offered is not None
+    facts: dict[str, Any] = {
+        "consumer": consumer,
+        "dataset": f"{publisher}/{name}",
+        "dataset_status": offered.status,
+        "grants": reasons,
+    }
+    return (
+        f"No grant lets {consumer} read {publisher}/{name} (which is {offered.status}).",
+        f"It asked for {len(ids)} grants on it in all." if ids else "It never asked for one.",
+        *(f"Grant {grant_id}: {reason}." for grant_id, reason in reasons.items()),
+    ), facts
+
+
+def _obstacle(certified: _Certified, value: Grant) -> str:
+    """Why the grant lets nothing through at the certified block's time."""
+    refusal = standing(certified, value, time_ms=certified.header.time_ms) or exhausted(
+        value, exchanges=1, rows=0
+    )
+    if refusal is None:
+        raise ProofRefused("absence", f"grant {value.grant_id.hex()} does let the consumer read")
+    return refusal.code
+
+
+def _receipts(certified: _Certified, statement: ReceiptsStatement) -> Shown:
+    grant_id = bytes.fromhex(statement.grant_id)
+    value = certified.grant(grant_id, statement.state)
+    head = certified.head(receipts_list(grant_id), statement.head)
+    if head.count != len(statement.records):
+        _incomplete(f"the list has {head.count} items, the proof {len(statement.records)} records")
+    items: list[bytes] = []
+    found: list[tuple[Record, ReceiptLine]] = []
+    for part in statement.records:
+        record = certified.record(part)
+        number, line = _line_of(grant_id, receipt_lines(record))
+        items.append(record.record_id + number.to_bytes(2, "big"))
+        found.append((record, line))
+    if not rebuilds(head, items):
+        _incomplete("its records do not make the list that the state commits to")
+    exchanges = sum(line.count for _, line in found)
+    rows = sum(line.rows for _, line in found)
+    size_bytes = sum(line.size_bytes for _, line in found)
+    if (exchanges, rows, size_bytes) != (value.exchanges, value.rows, value.size_bytes):
+        _incomplete("its receipts do not add up to the grant's counts")
+    facts: dict[str, Any] = {
+        "grant_id": statement.grant_id,
+        "consumer": value.consumer,
+        "provider": value.request.provider,
+        "dataset": value.request.dataset,
+        "exchanges": exchanges,
+        "rows": rows,
+        "size_bytes": size_bytes,
+        "records": [
+            {
+                "record_id": record.record_id.hex(),
+                "leaf_index": part.leaf_index,
+                "count": line.count,
+                "rows": line.rows,
+                "size_bytes": line.size_bytes,
+                "items_root": line.items_root.hex(),
+            }
+            for part, (record, line) in zip(statement.records, found, strict=True)
+        ],
+    }
+    return (
+        f"These are all receipts under grant {statement.grant_id}: {exchanges} exchanges in "
+        f"{len(found)} records, {rows} rows, {size_bytes} bytes.",
+        f"{value.consumer} read {value.request.provider}/{value.request.dataset} under it; "
+        f"{value.voided} of the exchanges are voided, {value.acknowledged} acknowledged.",
+        *(
+            f"Record {record.record_id.hex()}: {line.count} exchanges, {line.rows} rows."
+            for record, line in found
+        ),
+    ), facts
+
+
+def _line_of(grant_id: bytes, lines: Sequence[ReceiptLine]) -> tuple[int, ReceiptLine]:
+    """The grant's line and its number, from 0; contracts allow one. Raises ProofRefused."""
+    for number, line in enumerate(lines):
+        if line.grant_id == grant_id:
+            return number, line
+    raise ProofRefused("receipts", f"a record has no line of grant {grant_id.hex()}")
+
+
+def _incomplete(why: str) -> NoReturn:
+    raise ProofRefused("receipts", why)
+
+
+def moment(time_ms: int) -> str:
+    """Unix time in milliseconds as a person reads it, in UTC; beyond year 9999 as the number."""
+    try:
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+    except OverflowError:
+        return f"{time_ms} ms"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,193 @@
+"""The proof file: JSON that a person can read, with one accepted spelling for each content.
+
+Identifiers are lower-case hexadecimal, all other bytes base64, integers decimal. Bytes are accepted
+only if writing what they say gives the same bytes again, so a space, the order of members or a bit
+that base64 ignores cannot be changed unnoticed. What the members mean is for `audit.proofs.check`.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from ledger.certificates import SIGNERS_MAX
+from ledger.errors import LedgerError
+from ledger.state_proofs import DEPTH_MAX
+from ledger.types import Hash, Identifier, Natural, Signature
+
+PROOF_BYTES_MAX = 64 * 1024 * 1024
+"""Limit of a proof file, in bytes of JSON."""
+
+PATH_HASHES_MAX = 63
+"""Limit of the hashes in an inclusion proof: the levels of a tree of 2⁶³ leaves."""
+
+HexId: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""32 bytes that people copy and compare: a ledger, node, record, grant or exchange id."""
+
+Path: TypeAlias = Annotated[tuple[Hash, ...], Meta(max_length=PATH_HASHES_MAX)]
+"""An inclusion proof's hashes, lowest first."""
+
+
+class ProofRefused(LedgerError):
+    """A file that does not prove what it claims to. remedy: what to do now."""
+
+    def __init__(self, what: str, why: str, *, remedy: str | None = None) -> None:
+        super().__init__(what, why)
+        self.remedy = remedy or (
+            "Do not rely on it; ask for another proof, best from another department's node."
+        )
+
+
+class _Json(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Base of every JSON object of the file; members stand in the order of definition."""
+
+
+class Signer(_Json, frozen=True):
+    """One signature of the certificate (`ledger.certificates`)."""
+
+    node_id: HexId
+    timestamp_s: Natural
+    signature: Signature
+
+
+class CertificatePart(_Json, frozen=True):
+    """The certificate that the proof ends in; its ledger id is the file's."""
+
+    height: Natural
+    tree_size: Natural
+    root: Hash
+    signers: Annotated[tuple[Signer, ...], Meta(min_length=1, max_length=SIGNERS_MAX)]
+
+
+class BlockPart(_Json, frozen=True):
+    """The header of the certified block, and its way to the root: it is the tree's last leaf."""
+
+    header: bytes
+    path: Path
+
+
+class RecordPart(_Json, frozen=True):
+    """A record's Merkle leaf, its place in the tree, and its way to the root."""
+
+    leaf: bytes
+    leaf_index: Natural
+    path: Path
+
+
+class OtherKey(_Json, frozen=True):
+    """The only key of the subtree where a missing key would be (`ledger.state_proofs`)."""
+
+    key_hash: Hash
+    value_hash: Hash
+
+
+class StatePart(_Json, frozen=True):
+    """A state value, null if the key has none, and the walk from the state root to its place."""
+
+    value: bytes | None
+    siblings: Annotated[tuple[Hash, ...], Meta(max_length=DEPTH_MAX)]
+    other: OtherKey | None
+
+
+class HeldGrant(_Json, frozen=True):
+    """One grant of a list, and its state."""
+
+    grant_id: HexId
+    state: StatePart
+
+
+class RecordStatement(_Json, frozen=True, tag_field="kind", tag="record"):
+    """The record is in the ledger."""
+
+    record_id: HexId
+    record: RecordPart
+
+
+class ReceiptStatement(_Json, frozen=True, tag_field="kind", tag="receipt"):
+    """The exchange has a receipt: an item under a line of a record.
+
+    line: number of the line in the record's body, from 0. item_index, path: the item's place among
+    the line's items and its way to the line's items root.
+    """
+
+    exchange_id: HexId
+    item: bytes
+    line: Natural
+    item_index: Natural
+    path: Path
+    record: RecordPart
+
+
+class GrantStatement(_Json, frozen=True, tag_field="kind", tag="grant"):
+    """The grant has this state."""
+
+    grant_id: HexId
+    state: StatePart
+
+
+class AbsenceStatement(_Json, frozen=True, tag_field="kind", tag="absence"):
+    """No grant lets the consumer read the dataset.
+
+    offered: the dataset's state. held: the head of the list of the consumer's grants on it, absent
+    if there never was one. grants: the whole list, in its order.
+    """
+
+    consumer: Identifier
+    publisher: Identifier
+    dataset: Identifier
+    offered: StatePart
+    held: StatePart
+    grants: tuple[HeldGrant, ...]
+
+
+class ReceiptsStatement(_Json, frozen=True, tag_field="kind", tag="receipts"):
+    """These records hold all receipts under the grant.
+
+    state: the grant's. head: of the list of its receipt lines, absent if there never was one.
+    records: the record of each line, in the order of the list.
+    """
+
+    grant_id: HexId
+    state: StatePart
+    head: StatePart
+    records: tuple[RecordPart, ...]
+
+
+Statement: TypeAlias = (
+    RecordStatement | ReceiptStatement | GrantStatement | AbsenceStatement | ReceiptsStatement
+)
+
+KINDS = ("record", "receipt", "grant", "absence", "receipts")
+
+
+class Proof(_Json, frozen=True):
+    """A whole proof file. voter_changes: empty in this version, voters are the genesis'."""
+
+    format: Literal["concordat/proof/1"]
+    ledger_id: HexId
+    certificate: CertificatePart
+    voter_changes: Annotated[tuple[bytes, ...], Meta(max_length=0)]
+    block: BlockPart
+    statement: Statement
+
+    def to_json(self) -> bytes:
+        """The file's content, the one accepted spelling."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+
+def parse_proof(data: bytes) -> Proof:
+    """A proof from its file; nothing is checked but the format. Raises ProofRefused."""
+    if len(data) > PROOF_BYTES_MAX:
+        raise ProofRefused(
+            "proof file", f"{len(data)} bytes, at most {PROOF_BYTES_MAX} are allowed"
+        )
+    again = "It was damaged on its way or made by other software: ask for the file again."
+    try:
+        proof = msgspec.json.decode(data, type=Proof)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProofRefused("proof file", str(error), remedy=again) from None
+    if proof.to_json() != data:
+        raise ProofRefused(
+            "proof file", "it is not the one accepted spelling of its content", remedy=again
+        )
+    return proof

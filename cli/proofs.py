@@ -1,0 +1,180 @@
+"""`concordat audit prove` and `concordat audit check`: stand-alone proof files."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit.proofs.build import Prover, Unprovable
+from audit.proofs.check import Proved, check_proof, moment
+from audit.proofs.format import KINDS, PROOF_BYTES_MAX, ProofRefused
+from audit.sources.directory import DirectorySource
+from audit.verify import Unreadable
+from cli.show import Failure, JsonOption, console, emit_json
+from ledger.errors import LedgerError
+from ledger.genesis import GenesisFile, parse_genesis_file
+from ledger.signatures import self_test
+
+ExistingFile = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+GenesisOption = click.option(
+    "--genesis",
+    "genesis_path",
+    required=True,
+    type=ExistingFile,
+    help="The genesis file: the only thing that is trusted.",
+)
+
+_SHAPES = {
+    "record": ("RECORD_ID",),
+    "receipt": ("EXCHANGE_ID",),
+    "grant": ("GRANT_ID",),
+    "absence": ("CONSUMER", "PUBLISHER/DATASET"),
+    "receipts": ("GRANT_ID",),
+}
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("arguments", nargs=-1, required=True)
+@click.argument("data_directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@GenesisOption
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; nothing is overwritten.",
+)
+def prove(
+    kind: str,
+    arguments: tuple[str, ...],
+    data_directory: Path,
+    genesis_path: Path,
+    output: Path,
+) -> None:
+    """Prove one statement about the ledger in DATA_DIRECTORY, in a file for `audit check`.
+
+    DATA_DIRECTORY is that of a stopped node, or a copy. The proof is as of the newest certificate.
+
+    \b
+    KIND and ARGUMENTS:
+      record RECORD_ID                     the record is in the ledger
+      receipt EXCHANGE_ID                  the exchange has this receipt
+      grant GRANT_ID                       what the grant says and what became of it
+      absence CONSUMER PUBLISHER/DATASET   no grant lets CONSUMER read it
+      receipts GRANT_ID                    all receipts under the grant
+    """
+    shape = _SHAPES[kind]
+    if len(arguments) != len(shape):
+        raise click.UsageError(f"{kind} takes {' '.join(shape)}, then DATA_DIRECTORY")
+    if output.exists():
+        raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
+    self_test()
+    genesis = _genesis(genesis_path)
+    try:
+        with DirectorySource(data_directory) as source:
+            prover = Prover(genesis, source)
+            data = _made(prover, kind, arguments)
+    except Unprovable as error:
+        raise Failure(str(error), error.remedy) from None
+    except Unreadable as error:
+        raise Failure(str(error), "Copy the directory of a stopped node again.") from None
+    try:
+        with output.open("xb") as file:
+            file.write(data)
+    except OSError as error:
+        raise Failure(f"cannot write {output}: {error.strerror}", "Check the path.") from None
+    height = prover.certificate.height
+    console.print(f"{output}: {len(data)} bytes, as of height {height}", markup=False)
+
+
+def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
+    if kind == "absence":
+        publisher, _, dataset = arguments[1].partition("/")
+        if not all(
+            re.fullmatch(r"[a-z0-9-]+", name) for name in (arguments[0], publisher, dataset)
+        ):
+            raise Failure(
+                f"{arguments[0]} {arguments[1]} names no consumer and dataset",
+                "Write them as short names: housing health/vaccinations.",
+            )
+        return prover.absence(arguments[0], publisher, dataset)
+    text = arguments[0].lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise Failure(f"{arguments[0]} is no id", "An id has 64 hexadecimal digits.")
+    make = {
+        "record": prover.record,
+        "receipt": prover.receipt,
+        "grant": prover.grant,
+        "receipts": prover.receipts,
+    }[kind]
+    return make(bytes.fromhex(text))
+
+
+@click.command()
+@click.argument("file", type=ExistingFile)
+@GenesisOption
+@JsonOption
+def check(file: Path, genesis_path: Path, as_json: bool) -> None:
+    """Check the proof in FILE, offline, and say what it proves.
+
+    Exit 0 only if it proves something; what it says holds as of the height it names.
+    """
+    self_test()
+    try:
+        with file.open("rb") as opened:
+            proved = check_proof(opened.read(PROOF_BYTES_MAX + 1), _genesis(genesis_path))
+    except ProofRefused as error:
+        if not as_json:
+            raise Failure(f"{file} proves nothing: {error}", error.remedy) from None
+        emit_json({"file": str(file), "proved": False, "why": str(error), "remedy": error.remedy})
+        raise SystemExit(1) from None
+    if as_json:
+        emit_json(_as_json(file, proved))
+    else:
+        _show(file, proved)
+
+
+def _genesis(path: Path) -> GenesisFile:
+    try:
+        return parse_genesis_file(path.read_bytes())
+    except LedgerError as error:
+        raise Failure(f"{path}: {error}", error.remedy) from None
+
+
+def _show(file: Path, proved: Proved) -> None:
+    checkpoint = proved.checkpoint
+    count = f"{len(proved.signers)} of {proved.voters} voters"
+    lines = (
+        f"ledger      {proved.ledger_id.hex()}",
+        f"fingerprint {proved.fingerprint}  (compare it by telephone)",
+        f"as of       height {checkpoint.height}, {moment(proved.time_ms)}",
+        f"checkpoint  {checkpoint.tree_size} leaves, root {checkpoint.root.hex()}",
+        f"signed by   {', '.join(proved.signers)} ({count})",
+        "",
+        f"{file} proves:",
+        *(f"  {sentence}" for sentence in proved.words),
+    )
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def _as_json(file: Path, proved: Proved) -> dict[str, Any]:
+    checkpoint = proved.checkpoint
+    return {
+        "file": str(file),
+        "proved": True,
+        "ledger_id": proved.ledger_id.hex(),
+        "fingerprint": proved.fingerprint,
+        "height": checkpoint.height,
+        "tree_size": checkpoint.tree_size,
+        "root": checkpoint.root.hex(),
+        "time_ms": proved.time_ms,
+        "signed_by": list(proved.signers),
+        "voters": proved.voters,
+        "kind": proved.kind,
+        "statement": list(proved.words),
+        "facts": proved.facts,
+    }
