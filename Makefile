@@ -46,8 +46,8 @@ faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
 soak: $(STAMP) ## The simulator for as long as SEEDS says
 	$(PYTEST) -m soak --timeout 0
 
-bench: $(STAMP) ## Speed, as ratios in one run
-	$(PYTEST) -m bench --timeout 0 -s
+bench: $(STAMP) ## Speed on real nodes, with ratios to the limit (QUICK=1, WORKLOAD=b, JSON=file)
+	PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(JSON),--json $(JSON))
 
 fmt: $(STAMP) ## Format the code
 	$(BIN)/ruff format .

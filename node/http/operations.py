@@ -83,6 +83,7 @@ def metrics(service: ServiceDep, _: Operator) -> Response:
             node.network.queued_bytes if node.network is not None else 0,
             "bytes that wait for peers",
         ),
+        "batches_written": (node.store.batch_number, "synced writes over the store's whole life"),
         "messages_dropped": (node.messages_dropped, "peer messages dropped since start"),
         "exchanges_in_flight": (
             service.provider.in_flight + service.consumer.in_flight,

@@ -1,0 +1,41 @@
+"""`python -m bench`: runs workloads and reports; see the package."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from bench import records
+from bench.machine import Primitives, primitives
+from bench.report import Figure, Report
+from bench.settings import QUICK, Settings
+
+Workload = Callable[[Path, Settings, Primitives], list[Figure]]
+
+WORKLOADS: dict[str, Workload] = {
+    "a": records.latency,
+    "b": records.throughput,
+}
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Shorter and fewer runs.")
+@click.option("--workload", type=click.Choice(sorted(WORKLOADS)), help="Only this one.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON here.")
+def main(quick: bool, workload: str | None, json_path: Path | None) -> None:
+    """Measures, prints a table, and writes JSON if asked to."""
+    settings = QUICK if quick else Settings()
+    with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
+        base = Path(folder)
+        report = Report(primitives(base / "primitives"))
+        for name in sorted(WORKLOADS) if workload is None else [workload]:
+            click.echo(f"workload {name}: {(WORKLOADS[name].__doc__ or '').strip()}")
+            report.figures += WORKLOADS[name](base / name, settings, report.primitives)
+    report.show()
+    if json_path is not None:
+        report.write(json_path)
+
+
+if __name__ == "__main__":
+    main()

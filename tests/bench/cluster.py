@@ -1,0 +1,92 @@
+"""Real node processes on loopback for a workload, and clients and records for them."""
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.machine import Usage, usage
+from bench.wire import Connection
+from cli.demo.cluster import Cluster
+from ledger.codec import encode
+from ledger.records import Record, RecordHeader, assemble_record
+from ledger.signatures import Signer
+from ledger.statements import record_statement
+from node.identity import read_secret
+
+NAMES = ("housing", "tourism", "transport", "health", "schools", "taxes", "police")
+DAY_MS = 86_400_000
+
+
+class Nodes:
+    """A running cluster of `count` nodes, one for each department; all of them vote."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.names = tuple(cluster.departments)
+        self._numbers = itertools.count()
+        genesis = cluster.departments[self.names[0]].client("operator").get("/v1/status")
+        self.ledger_id = bytes.fromhex(genesis["ledger_id"])
+        self._signers = {
+            name: Signer(read_secret(cluster[name].folder / "keys" / "record.key"))
+            for name in self.names
+        }
+
+    def connection(self, number: int, role: str = "steward") -> Connection:
+        """A connection for a client; clients spread over the nodes."""
+        department = self.cluster[self.names[number % len(self.names)]]
+        return Connection(department.host, department.http_port, department.tokens[role])
+
+    def department(self, number: int) -> str:
+        """The department whose node `connection(number)` speaks to."""
+        return self.names[number % len(self.names)]
+
+    def record(self, department: str, kind: str, body: Any) -> bytes:
+        """A record signed by the department's own key, as an app with a key of its own does."""
+        now_ms = time.time_ns() // 1_000_000
+        signer = self._signers[department]
+        header = RecordHeader(
+            version=1,
+            ledger_id=self.ledger_id,
+            kind=kind,
+            department=department,
+            actor="bench",
+            key=signer.public_key,
+            created_ms=now_ms,
+            valid_until_ms=now_ms + 3_600_000,
+            nonce=os.urandom(8) + next(self._numbers).to_bytes(8, "big"),
+            body=msgspec.Raw(encode(body)),
+            attached=None,
+        )
+        signature = signer.sign(record_statement(self.ledger_id, encode(header)))
+        record: Record = assemble_record(header, signature, attached=None)
+        return record.to_bytes()
+
+    def usage(self) -> Usage:
+        """What all node processes have used so far."""
+        return usage(self.cluster.pids())
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """A node's metrics."""
+        client = self.cluster[name].client("operator")
+        text = client.request("GET", "/v1/metrics").text
+        pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {key: float(value) for key, value in pairs}
+
+
+@contextmanager
+def nodes(folder: Path, count: int) -> Iterator[Nodes]:
+    """A founded, running cluster; everything that it started ends with it."""
+    titles = {name: f"Bureau of {name.title()}" for name in NAMES[:count]}
+    cluster = Cluster(folder, titles)
+    try:
+        cluster.found()
+        cluster.start()
+        yield Nodes(cluster)
+    finally:
+        cluster.close()

@@ -1,0 +1,130 @@
+"""Workloads a and b: signed records, one a request, by one client and by many.
+
+Each operation is a grant request of about 350 bytes, signed beforehand by the department's own key,
+posted as bytes to the department's node and answered once its block is certified.
+"""
+
+import asyncio
+from collections import deque
+from pathlib import Path
+
+from bench.cluster import DAY_MS, NAMES, Nodes, nodes
+from bench.drive import Run, drive
+from bench.machine import Primitives
+from bench.report import Figure, summary
+from bench.settings import Settings
+from bench.wire import Connection
+from contracts.grants import GrantRequest
+
+DATASET = "benchmarked"
+
+
+def latency(folder: Path, settings: Settings, primitives: Primitives) -> list[Figure]:
+    """a: one client, one record at a time."""
+    return _measure(folder, settings, primitives, name="a", clients=(1,))
+
+
+def throughput(folder: Path, settings: Settings, primitives: Primitives) -> list[Figure]:
+    """b: 16, 64 and 256 clients, one record a request."""
+    return _measure(folder, settings, primitives, name="b", clients=(16, 64, 256))
+
+
+def _measure(
+    folder: Path,
+    settings: Settings,
+    primitives: Primitives,
+    *,
+    name: str,
+    clients: tuple[int, ...],
+) -> list[Figure]:
+    figures = []
+    with nodes(folder, settings.nodes) as cluster:
+        publish(cluster)
+        for count in clients:
+            figures.append(asyncio.run(_at(cluster, settings, primitives, name, count)))
+    return figures
+
+
+def publish(cluster: Nodes) -> None:
+    """Each department offers a dataset that the others can ask for."""
+    for name in cluster.names:
+        cluster.cluster[name].client("steward").post(
+            "/v1/datasets",
+            {
+                "name": DATASET,
+                "title": "Benchmarked",
+                "fields": [{"name": "id_number", "type": "text", "meaning": "number"}],
+                "classification": "internal",
+                "sharing": "conditional",
+            },
+        )
+
+
+def request_of(cluster: Nodes, number: int) -> bytes:
+    """A signed grant request of the department that client `number` belongs to."""
+    author = cluster.department(number)
+    provider = NAMES[(NAMES.index(author) + 1) % len(cluster.names)]
+    body = GrantRequest(
+        provider=provider,
+        dataset=DATASET,
+        fields=("id_number",),
+        purpose="measurement",
+        legal_basis="none",
+        valid_from_ms=1_790_000_000_000,
+        valid_until_ms=1_790_000_000_000 + 1_000 * DAY_MS,
+        exchanges_max=0,
+        rows_max=0,
+        onward=False,
+    )
+    return cluster.record(author, "grant.request", body)
+
+
+async def _at(
+    cluster: Nodes, settings: Settings, primitives: Primitives, name: str, clients: int
+) -> Figure:
+    connections = [cluster.connection(number) for number in range(clients)]
+    expected = max(20_000 // clients, 200)
+    stock = [
+        deque(request_of(cluster, number) for _ in range(expected // 10))
+        for number in range(clients)
+    ]
+
+    async def one(number: int) -> int:
+        raw = stock[number].popleft() if stock[number] else request_of(cluster, number)
+        await post_record(connections[number], raw)
+        return 1
+
+    await drive(clients, one, seconds=settings.warm_up_s)
+    runs: list[Run] = []
+    before = cluster.usage()
+    syncs = _syncs(cluster)
+    for _ in range(settings.runs):
+        runs.append(await drive(clients, one, seconds=settings.seconds))
+    after = cluster.usage()
+    operations = sum(run.operations for run in runs)
+    seconds = sum(run.seconds for run in runs)
+    for connection in connections:
+        connection.close()
+    return Figure(
+        workload=name,
+        setting=f"{len(cluster.names)} nodes, {clients} client{'s' if clients > 1 else ''}",
+        cpu_s_per_1000=(after.cpu_s - before.cpu_s) / operations * 1000,
+        rss_max_mb=after.rss_max_bytes / 1e6,
+        syncs_per_s=(_syncs(cluster) - syncs) / seconds,
+        disk_bytes_per_operation=(after.written_bytes - before.written_bytes) / operations,
+        limit_rate=settings.cores * 1e6 / (primitives.check_us * len(cluster.names)),
+        **summary(runs),
+    )
+
+
+async def post_record(connection: Connection, raw: bytes) -> None:
+    """Posts one signed record; anything but "certified" ends the bench."""
+    answer = await connection.request(
+        "POST", "/v1/records", raw, content_type="application/octet-stream"
+    )
+    if answer.status != 201:
+        raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+
+
+def _syncs(cluster: Nodes) -> float:
+    return sum(cluster.metrics(name)["concordat_batches_written"] for name in cluster.names)

@@ -1,0 +1,22 @@
+"""How long and how often the bench measures."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """runs: counted runs of each setting. seconds, warm_up_s: of each. nodes: in a cluster."""
+
+    runs: int = 5
+    seconds: float = 10.0
+    warm_up_s: float = 3.0
+    nodes: int = 3
+
+    @property
+    def cores(self) -> int:
+        """Processors that this process may use."""
+        return len(os.sched_getaffinity(0))
+
+
+QUICK = Settings(runs=3, seconds=4.0, warm_up_s=1.5)
