@@ -5,6 +5,11 @@ It shares formats and contracts with the node, and neither consensus nor storage
     verify     the numbered steps, from genesis to the newest certificate
     findings   every finding: its code, what it means, what to do
     replay     one ledger executed again, and every stored key that follows from it
+    proofs     one statement about a ledger, in a file that stands alone
+    forks      two ledgers: same, prefix or fork, and where
+    signed     what nodes have signed, as stores hold it
+    blame      who signed two things of which no honest node signs both
+    evidence   that, in a file that stands alone
     memory     the last checkpoint that this auditor has seen of each ledger
     sources    where the bytes come from: a data directory, a live node
 """

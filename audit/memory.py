@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from ledger.checkpoints import Checkpoint
 
@@ -22,6 +23,16 @@ def default_folder() -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "concordat" / "audit"
 
 
+def parse_remembered(ledger_id: bytes, content: Any) -> Checkpoint:
+    """A checkpoint from the JSON of its file. Raises ValueError, KeyError or TypeError."""
+    return Checkpoint(
+        ledger_id,
+        int(content["height"]),
+        int(content["tree_size"]),
+        bytes.fromhex(content["root"]),
+    )
+
+
 class CheckpointMemory:
     """One file for each ledger."""
 
@@ -33,12 +44,7 @@ class CheckpointMemory:
         path = self._path(ledger_id)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return Checkpoint(
-                ledger_id,
-                int(content["height"]),
-                int(content["tree_size"]),
-                bytes.fromhex(content["root"]),
-            )
+            return parse_remembered(ledger_id, content)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from audit.memory import CheckpointMemory, MemoryDamaged, default_folder
-from audit.sources.directory import DirectorySource
-from audit.sources.live import LiveSource
+from audit.sources.opening import open_ledger
 from audit.verify import STEPS, Audit, Report, SignatureCheck, Source, Unreadable, check_in_turn
 from cli.client import node_options
 from cli.show import Failure, JsonOption, console, emit_json
@@ -21,6 +19,9 @@ from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
 
 CHUNK = 256
+
+UNREADABLE = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
+"""What to do about a target that cannot be read."""
 
 
 @click.group()
@@ -64,10 +65,10 @@ def verify(
     kept = CheckpointMemory(memory or default_folder())
     try:
         remembered = None if forget else kept.recall(genesis.ledger_id)
-        with _open(target, token) as source:
+        with open_ledger(target, token) as source:
             report = _run(genesis, source, remembered, quiet=as_json)
     except Unreadable as error:
-        raise Failure(str(error), "Copy the directory of a stopped node again.") from None
+        raise Failure(str(error), UNREADABLE) from None
     except MemoryDamaged as error:
         raise Failure(str(error), error.remedy) from None
     if report.holds and report.certified is not None and not forget:
@@ -78,19 +79,6 @@ def verify(
         _show(target, report)
     if not report.holds:
         raise SystemExit(1)
-
-
-def _open(target: str, token: str | None) -> AbstractContextManager[Source]:
-    if not target.startswith(("http://", "https://")):
-        path = Path(target)
-        if not path.is_dir():
-            raise Failure(f"{target} is no directory", "Give a data directory or a node's URL.")
-        return DirectorySource(path)
-    if token is None:
-        raise Failure("there is no token", "A live node asks for an auditor's: give --token.")
-    if token.startswith("@"):
-        token = Path(token[1:]).read_text(encoding="utf-8").strip()
-    return LiveSource(target, token)
 
 
 def _run(genesis: GenesisFile, source: Source, remembered: Any, *, quiet: bool) -> Report:

@@ -6,6 +6,7 @@ import click
 
 from cli.audit import audit
 from cli.consortium import consortium
+from cli.forks import blame_command, compare_command
 from cli.proofs import check, prove
 from cli.sharing import dataset, exchange, grant, node
 
@@ -22,8 +23,8 @@ def main() -> None:
         sys.exit(1)
 
 
-audit.add_command(check)
-audit.add_command(prove)
+for each in (blame_command, check, compare_command, prove):
+    audit.add_command(each)
 for command in (audit, consortium, dataset, exchange, grant, node):
     main.add_command(command)
 

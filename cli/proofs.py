@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from audit.evidence import EVIDENCE_START, Convicted, check_evidence
 from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import Proved, check_proof, moment
 from audit.proofs.format import KINDS, PROOF_BYTES_MAX, ProofRefused
@@ -72,7 +73,7 @@ def prove(
     if output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
     self_test()
-    genesis = _genesis(genesis_path)
+    genesis = read_genesis(genesis_path)
     try:
         with DirectorySource(data_directory) as source:
             prover = Prover(genesis, source)
@@ -81,11 +82,7 @@ def prove(
         raise Failure(str(error), error.remedy) from None
     except Unreadable as error:
         raise Failure(str(error), "Copy the directory of a stopped node again.") from None
-    try:
-        with output.open("xb") as file:
-            file.write(data)
-    except OSError as error:
-        raise Failure(f"cannot write {output}: {error.strerror}", "Check the path.") from None
+    write_new(output, data)
     height = prover.certificate.height
     console.print(f"{output}: {len(data)} bytes, as of height {height}", markup=False)
 
@@ -118,26 +115,60 @@ def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
 @GenesisOption
 @JsonOption
 def check(file: Path, genesis_path: Path, as_json: bool) -> None:
-    """Check the proof in FILE, offline, and say what it proves.
+    """Check the proof or evidence in FILE, offline, and say what it proves.
 
-    Exit 0 only if it proves something; what it says holds as of the height it names.
+    Exit 0 only if it proves something; what a proof says holds as of the height it names, and
+    evidence names who signed two things that contradict each other.
     """
     self_test()
+    genesis = read_genesis(genesis_path)
     try:
         with file.open("rb") as opened:
-            proved = check_proof(opened.read(PROOF_BYTES_MAX + 1), _genesis(genesis_path))
+            data = opened.read(PROOF_BYTES_MAX + 1)
+        shown = check_file(data, genesis)
     except ProofRefused as error:
         if not as_json:
             raise Failure(f"{file} proves nothing: {error}", error.remedy) from None
         emit_json({"file": str(file), "proved": False, "why": str(error), "remedy": error.remedy})
         raise SystemExit(1) from None
     if as_json:
-        emit_json(_as_json(file, proved))
+        emit_json(_as_json(file, shown))
+    elif isinstance(shown, Convicted):
+        show_convicted(shown)
     else:
-        _show(file, proved)
+        _show(file, shown)
 
 
-def _genesis(path: Path) -> GenesisFile:
+def check_file(data: bytes, genesis: GenesisFile) -> Proved | Convicted:
+    """What a proof or evidence file shows. Raises ProofRefused."""
+    if data.startswith(EVIDENCE_START):
+        return check_evidence(data, genesis)
+    return check_proof(data, genesis)
+
+
+def show_convicted(convicted: Convicted) -> None:
+    """Whom an evidence file names, for a person."""
+    console.print(f"ledger      {convicted.ledger_id.hex()}", markup=False)
+    console.print(f"fingerprint {convicted.fingerprint}  (compare it by telephone)", markup=False)
+    console.print(f"\nnamed: {', '.join(convicted.departments)}", markup=False)
+    for entry in convicted.accused:
+        voter = "a voter" if entry.voter else "no voter"
+        console.print(f"\n{entry.department}, {voter}:", markup=False)
+        for sentence in entry.words:
+            console.print(f"  {sentence}", markup=False)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file that is not there yet. Raises Failure."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror}", "Check the path.") from None
+
+
+def read_genesis(path: Path) -> GenesisFile:
+    """A genesis file. Raises Failure."""
     try:
         return parse_genesis_file(path.read_bytes())
     except LedgerError as error:
@@ -161,7 +192,16 @@ def _show(file: Path, proved: Proved) -> None:
         console.print(line, markup=False)
 
 
-def _as_json(file: Path, proved: Proved) -> dict[str, Any]:
+def _as_json(file: Path, proved: Proved | Convicted) -> dict[str, Any]:
+    if isinstance(proved, Convicted):
+        return {
+            "file": str(file),
+            "proved": True,
+            "ledger_id": proved.ledger_id.hex(),
+            "fingerprint": proved.fingerprint,
+            "kind": "evidence",
+            **proved.facts(),
+        }
     checkpoint = proved.checkpoint
     return {
         "file": str(file),

@@ -44,10 +44,19 @@ def proposal_statement(
     previous_hash: hash of the entry at index − 1, 32 bytes (the ledger id for index 1).
     data: the entry's bytes (`ledger.entries`).
     """
+    return proposal_of_digest(
+        ledger_id, term=term, index=index, previous_hash=previous_hash, digest=sha256(data).digest()
+    )
+
+
+def proposal_of_digest(
+    ledger_id: bytes, *, term: int, index: int, previous_hash: bytes, digest: bytes
+) -> bytes:
+    """The same from SHA-256 of the entry's bytes: enough to judge a leader's signature."""
     if len(previous_hash) != 32:
         raise ValueError("an entry's hash has 32 bytes")
     payload = term.to_bytes(8, "big") + index.to_bytes(8, "big") + previous_hash
-    return _preimage("proposal", ledger_id, payload + sha256(data).digest())
+    return _preimage("proposal", ledger_id, payload + digest)
 
 
 def entry_hash(

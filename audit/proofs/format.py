@@ -5,7 +5,7 @@ only if writing what they say gives the same bytes again, so a space, the order 
 that base64 ignores cannot be changed unnoticed. What the members mean is for `audit.proofs.check`.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -38,11 +38,11 @@ class ProofRefused(LedgerError):
         )
 
 
-class _Json(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Json(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Base of every JSON object of the file; members stand in the order of definition."""
 
 
-class Signer(_Json, frozen=True):
+class Signer(Json, frozen=True):
     """One signature of the certificate (`ledger.certificates`)."""
 
     node_id: HexId
@@ -50,7 +50,7 @@ class Signer(_Json, frozen=True):
     signature: Signature
 
 
-class CertificatePart(_Json, frozen=True):
+class CertificatePart(Json, frozen=True):
     """The certificate that the proof ends in; its ledger id is the file's."""
 
     height: Natural
@@ -59,14 +59,14 @@ class CertificatePart(_Json, frozen=True):
     signers: Annotated[tuple[Signer, ...], Meta(min_length=1, max_length=SIGNERS_MAX)]
 
 
-class BlockPart(_Json, frozen=True):
+class BlockPart(Json, frozen=True):
     """The header of the certified block, and its way to the root: it is the tree's last leaf."""
 
     header: bytes
     path: Path
 
 
-class RecordPart(_Json, frozen=True):
+class RecordPart(Json, frozen=True):
     """A record's Merkle leaf, its place in the tree, and its way to the root."""
 
     leaf: bytes
@@ -74,14 +74,14 @@ class RecordPart(_Json, frozen=True):
     path: Path
 
 
-class OtherKey(_Json, frozen=True):
+class OtherKey(Json, frozen=True):
     """The only key of the subtree where a missing key would be (`ledger.state_proofs`)."""
 
     key_hash: Hash
     value_hash: Hash
 
 
-class StatePart(_Json, frozen=True):
+class StatePart(Json, frozen=True):
     """A state value, null if the key has none, and the walk from the state root to its place."""
 
     value: bytes | None
@@ -89,21 +89,21 @@ class StatePart(_Json, frozen=True):
     other: OtherKey | None
 
 
-class HeldGrant(_Json, frozen=True):
+class HeldGrant(Json, frozen=True):
     """One grant of a list, and its state."""
 
     grant_id: HexId
     state: StatePart
 
 
-class RecordStatement(_Json, frozen=True, tag_field="kind", tag="record"):
+class RecordStatement(Json, frozen=True, tag_field="kind", tag="record"):
     """The record is in the ledger."""
 
     record_id: HexId
     record: RecordPart
 
 
-class ReceiptStatement(_Json, frozen=True, tag_field="kind", tag="receipt"):
+class ReceiptStatement(Json, frozen=True, tag_field="kind", tag="receipt"):
     """The exchange has a receipt: an item under a line of a record.
 
     line: number of the line in the record's body, from 0. item_index, path: the item's place among
@@ -118,14 +118,14 @@ class ReceiptStatement(_Json, frozen=True, tag_field="kind", tag="receipt"):
     record: RecordPart
 
 
-class GrantStatement(_Json, frozen=True, tag_field="kind", tag="grant"):
+class GrantStatement(Json, frozen=True, tag_field="kind", tag="grant"):
     """The grant has this state."""
 
     grant_id: HexId
     state: StatePart
 
 
-class AbsenceStatement(_Json, frozen=True, tag_field="kind", tag="absence"):
+class AbsenceStatement(Json, frozen=True, tag_field="kind", tag="absence"):
     """No grant lets the consumer read the dataset.
 
     offered: the dataset's state. held: the head of the list of the consumer's grants on it, absent
@@ -140,7 +140,7 @@ class AbsenceStatement(_Json, frozen=True, tag_field="kind", tag="absence"):
     grants: tuple[HeldGrant, ...]
 
 
-class ReceiptsStatement(_Json, frozen=True, tag_field="kind", tag="receipts"):
+class ReceiptsStatement(Json, frozen=True, tag_field="kind", tag="receipts"):
     """These records hold all receipts under the grant.
 
     state: the grant's. head: of the list of its receipt lines, absent if there never was one.
@@ -160,7 +160,7 @@ Statement: TypeAlias = (
 KINDS = ("record", "receipt", "grant", "absence", "receipts")
 
 
-class Proof(_Json, frozen=True):
+class Proof(Json, frozen=True):
     """A whole proof file. voter_changes: empty in this version, voters are the genesis'."""
 
     format: Literal["concordat/proof/1"]
@@ -172,22 +172,34 @@ class Proof(_Json, frozen=True):
 
     def to_json(self) -> bytes:
         """The file's content, the one accepted spelling."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+        return one_spelling(self)
 
 
 def parse_proof(data: bytes) -> Proof:
     """A proof from its file; nothing is checked but the format. Raises ProofRefused."""
-    if len(data) > PROOF_BYTES_MAX:
-        raise ProofRefused(
-            "proof file", f"{len(data)} bytes, at most {PROOF_BYTES_MAX} are allowed"
-        )
+    return accept_one_spelling(data, Proof, what="proof file", bytes_max=PROOF_BYTES_MAX)
+
+
+_File = TypeVar("_File", bound=Json)
+
+
+def accept_one_spelling(data: bytes, form: type[_File], *, what: str, bytes_max: int) -> _File:
+    """A file's content, if its bytes are those that its content is written in.
+
+    Raises ProofRefused if they are too many (bytes_max), no such file, or another spelling of it.
+    """
+    if len(data) > bytes_max:
+        raise ProofRefused(what, f"{len(data)} bytes, at most {bytes_max} are allowed")
     again = "It was damaged on its way or made by other software: ask for the file again."
     try:
-        proof = msgspec.json.decode(data, type=Proof)
+        content = msgspec.json.decode(data, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProofRefused("proof file", str(error), remedy=again) from None
-    if proof.to_json() != data:
-        raise ProofRefused(
-            "proof file", "it is not the one accepted spelling of its content", remedy=again
-        )
-    return proof
+        raise ProofRefused(what, str(error), remedy=again) from None
+    if one_spelling(content) != data:
+        raise ProofRefused(what, "it is not the one accepted spelling of its content", remedy=again)
+    return content
+
+
+def one_spelling(content: Json) -> bytes:
+    """A file's bytes."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"

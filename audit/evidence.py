@@ -1,0 +1,278 @@
+"""The evidence file: signatures that contradict each other, in a file that stands alone.
+
+JSON with one accepted spelling, as in `audit.proofs.format`. Whoever checks it needs the genesis
+and nothing else: it says which department answers for a node. A file holds as a whole or not at
+all, so nobody is named beside others who deserve it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta
+
+from audit.blame import Contradiction, TwoCheckpoints, TwoProposals, holds
+from audit.proofs.format import HexId, Json, ProofRefused, accept_one_spelling, one_spelling
+from audit.signed import Signatory, SignedCheckpoint, SignedProposal, signatories_of
+from contracts.consortium import check_genesis
+from ledger.checkpoints import Checkpoint, Cosignature, contradict
+from ledger.errors import LedgerError
+from ledger.genesis import GenesisFile
+from ledger.types import Hash, Identifier, Natural, NodeId, Signature
+
+EVIDENCE_BYTES_MAX = 4 * 1024 * 1024
+"""Limit of an evidence file, in bytes of JSON."""
+
+ACCUSED_MAX = 2_048
+"""Limit of the contradictions in one file."""
+
+FORMAT: Literal["concordat/evidence/1"] = "concordat/evidence/1"
+
+EVIDENCE_START = b'{\n "format": "' + FORMAT.encode() + b'"'
+"""What the one spelling of every evidence file starts with."""
+
+_Path = Annotated[tuple[Hash, ...], Meta(max_length=66)]
+
+
+class CheckpointPart(Json, frozen=True):
+    """A checkpoint and the node's cosignature on it (`ledger.checkpoints`)."""
+
+    height: Natural
+    tree_size: Natural
+    root: Hash
+    timestamp_s: Natural
+    signature: Signature
+
+
+class CheckpointsPart(Json, frozen=True, tag_field="kind", tag="checkpoints"):
+    """Two checkpoints that one node signed; one has the smaller tree, or the smaller height.
+
+    path: empty if they contradict each other as they are; else the consistency path in full.
+    """
+
+    node_id: HexId
+    department: Identifier
+    one: CheckpointPart
+    other: CheckpointPart
+    path: _Path
+
+
+class ProposalPart(Json, frozen=True):
+    """What a leader signed for an entry; digest: SHA-256 of the entry's bytes."""
+
+    index: Natural
+    previous_hash: Hash
+    digest: Hash
+    signature: Signature
+
+
+class ProposalsPart(Json, frozen=True, tag_field="kind", tag="proposals"):
+    """Two proposals that one leader signed in one term."""
+
+    node_id: HexId
+    department: Identifier
+    term: Natural
+    one: ProposalPart
+    other: ProposalPart
+
+
+Part: TypeAlias = CheckpointsPart | ProposalsPart
+
+
+class Evidence(Json, frozen=True):
+    """A whole evidence file; accused: sorted by node id, then kind, each once."""
+
+    format: Literal["concordat/evidence/1"]
+    ledger_id: HexId
+    accused: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=ACCUSED_MAX)]
+
+    def to_json(self) -> bytes:
+        """The file's content, the one accepted spelling."""
+        return one_spelling(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Accused:
+    """One node that signed both, and what. voter: whether genesis lets it vote."""
+
+    department: str
+    node_id: NodeId
+    voter: bool
+    kind: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Convicted:
+    """What an evidence file shows. departments: those named, sorted, each once."""
+
+    ledger_id: bytes
+    fingerprint: str
+    accused: tuple[Accused, ...]
+
+    @property
+    def departments(self) -> tuple[str, ...]:
+        """Every department that signed both of two contradicting statements."""
+        return tuple(sorted({entry.department for entry in self.accused}))
+
+    def facts(self) -> dict[str, Any]:
+        """The same for programs, as JSON values."""
+        return {
+            "departments": list(self.departments),
+            "accused": [
+                {
+                    "department": entry.department,
+                    "node_id": entry.node_id.hex(),
+                    "voter": entry.voter,
+                    "kind": entry.kind,
+                    "statement": list(entry.words),
+                }
+                for entry in self.accused
+            ],
+        }
+
+
+def evidence_file(found: Sequence[Contradiction], genesis: GenesisFile) -> bytes:
+    """The evidence file of at least one contradiction, checked. Raises ProofRefused."""
+    signatories = signatories_of(genesis.genesis)
+    parts = sorted(
+        (_part(each, signatories[each.node_id]) for each in found),
+        key=_order,
+    )
+    evidence = Evidence(format=FORMAT, ledger_id=genesis.ledger_id.hex(), accused=tuple(parts))
+    data = evidence.to_json()
+    check_evidence(data, genesis)
+    return data
+
+
+def check_evidence(data: bytes, genesis: GenesisFile) -> Convicted:
+    """Whom the evidence file `data` convicts. Raises ProofRefused if it convicts nobody."""
+    evidence = parse_evidence(data)
+    try:
+        genesis.check()
+        check_genesis(genesis.genesis)
+    except LedgerError as error:
+        raise ProofRefused(error.what, error.why, remedy=error.remedy) from None
+    if evidence.ledger_id != genesis.ledger_id.hex():
+        raise ProofRefused(
+            "evidence",
+            "it is about another ledger than this genesis'",
+            remedy="Give the genesis of the ledger that it is about; compare the fingerprint.",
+        )
+    keys = [_order(part) for part in evidence.accused]
+    if keys != sorted(set(keys)):
+        raise ProofRefused("evidence", "the accused are not sorted and unique")
+    signatories = signatories_of(genesis.genesis)
+    return Convicted(
+        genesis.ledger_id,
+        genesis.fingerprint,
+        tuple(_judged(part, genesis, signatories) for part in evidence.accused),
+    )
+
+
+def parse_evidence(data: bytes) -> Evidence:
+    """Evidence from its file; nothing is checked but the format. Raises ProofRefused."""
+    return accept_one_spelling(data, Evidence, what="evidence", bytes_max=EVIDENCE_BYTES_MAX)
+
+
+def _order(part: Part) -> tuple[str, str]:
+    return part.node_id, "checkpoints" if isinstance(part, CheckpointsPart) else "proposals"
+
+
+def _part(found: Contradiction, signatory: Signatory) -> Part:
+    node_id = found.node_id.hex()
+    if isinstance(found, TwoProposals):
+        one, other = sorted((found.one, found.other), key=lambda each: (each.index, each.statement))
+        return ProposalsPart(
+            node_id, signatory.department, one.term, _proposal(one), _proposal(other)
+        )
+    first, second = sorted((found.one, found.other), key=_size)
+    return CheckpointsPart(
+        node_id, signatory.department, _checkpoint(first), _checkpoint(second), found.path
+    )
+
+
+def _size(signed: SignedCheckpoint) -> tuple[int, int, bytes]:
+    checkpoint = signed.checkpoint
+    return checkpoint.tree_size, checkpoint.height, checkpoint.root
+
+
+def _checkpoint(signed: SignedCheckpoint) -> CheckpointPart:
+    entry, by = signed.checkpoint, signed.cosignature
+    return CheckpointPart(entry.height, entry.tree_size, entry.root, by.timestamp_s, by.signature)
+
+
+def _proposal(signed: SignedProposal) -> ProposalPart:
+    return ProposalPart(signed.index, signed.previous_hash, signed.digest, signed.signature)
+
+
+def _judged(part: Part, genesis: GenesisFile, signatories: Mapping[NodeId, Signatory]) -> Accused:
+    node_id = bytes.fromhex(part.node_id)
+    signatory = signatories.get(node_id)
+    if signatory is None or signatory.department != part.department:
+        raise ProofRefused("evidence", f"{part.department} does not answer for {part.node_id}")
+    found = _found(part, node_id, genesis.ledger_id)
+    if _part(found, signatory) != part:
+        raise ProofRefused("evidence", "a pair does not stand in its order")
+    if not holds(found, signatory):
+        raise ProofRefused(
+            "evidence", f"it does not show that {part.department} contradicts itself"
+        )
+    if isinstance(found, TwoCheckpoints):
+        needed = not contradict(found.one.checkpoint, found.other.checkpoint)
+        if not needed and found.path:
+            raise ProofRefused("evidence", "it has a path that it does not need")
+    return Accused(
+        signatory.department,
+        node_id,
+        node_id in genesis.genesis.voters,
+        "checkpoints" if isinstance(part, CheckpointsPart) else "proposals",
+        _words(part),
+    )
+
+
+def _found(part: Part, node_id: NodeId, ledger_id: bytes) -> Contradiction:
+    if isinstance(part, ProposalsPart):
+        one, other = (
+            SignedProposal(
+                ledger_id,
+                node_id,
+                part.term,
+                each.index,
+                each.previous_hash,
+                each.digest,
+                each.signature,
+            )
+            for each in (part.one, part.other)
+        )
+        return TwoProposals(one, other)
+    first, second = (
+        SignedCheckpoint(
+            Checkpoint(ledger_id, each.height, each.tree_size, each.root),
+            Cosignature(node_id, each.timestamp_s, each.signature),
+        )
+        for each in (part.one, part.other)
+    )
+    return TwoCheckpoints(first, second, part.path)
+
+
+def _words(part: Part) -> tuple[str, ...]:
+    if isinstance(part, ProposalsPart):
+        one, other = part.one, part.other
+        if one.index == other.index:
+            what = f"two different entries for index {one.index}"
+        else:
+            what = f"an entry for index {other.index} that does not build on its own before it"
+        return (f"{part.department} (node {part.node_id}) led term {part.term} and signed {what}.",)
+    first, second = part.one, part.other
+    how = (
+        "The tree of the larger has another root at the smaller size."
+        if part.path
+        else "No single ledger can have both."
+    )
+    return (
+        f"{part.department} (node {part.node_id}) signed two ledgers:",
+        f"height {first.height}, {first.tree_size} leaves, root {first.root.hex()};",
+        f"height {second.height}, {second.tree_size} leaves, root {second.root.hex()}.",
+        how,
+    )

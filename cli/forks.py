@@ -1,0 +1,176 @@
+"""`concordat audit compare` and `concordat audit blame`: two ledgers, and who signed both."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit.blame import blame
+from audit.evidence import check_evidence, evidence_file
+from audit.forks import Comparison, Readable, Relation, compare, ledger_of, place
+from audit.signed import SignedCheckpoint, Statements, signatories_of
+from audit.sources.opening import OldCheckpoint, is_live, open_ledger, read_checkpoint
+from audit.verify import Unreadable
+from cli.audit import UNREADABLE
+from cli.client import node_options
+from cli.proofs import GenesisOption, read_genesis, show_convicted, write_new
+from cli.show import Failure, JsonOption, console, emit_json
+from ledger.checkpoints import contradict
+from ledger.signatures import self_test
+
+_WORDS: dict[Relation, str] = {
+    "same": "the same",
+    "prefix": "one is a prefix of the other",
+    "fork": "FORKED",
+    "unknown": "not known",
+}
+
+
+@click.command(name="compare")
+@click.argument("one")
+@click.argument("other")
+@node_options
+@JsonOption
+def compare_command(one: str, other: str, url: str, token: str | None, as_json: bool) -> None:
+    """Compare the ledgers ONE and OTHER: the same, one a prefix of the other, or forked, and where.
+
+    Each is a data directory or copy, a running node's URL, or the file of an old checkpoint (a
+    signed note, a certificate, or what `audit verify` remembers). Exit 0 if they are the same or
+    one is a prefix.
+    """
+    del url
+    with ExitStack() as stack:
+        sides = [_side(target, token, stack) for target in (one, other)]
+        ids = [_ledger_id(side) for side in sides]
+        if None not in ids and ids[0] != ids[1]:
+            raise Failure(
+                f"{one} and {other} are different ledgers", "Compare two copies of one ledger."
+            )
+        facts = _compared(sides)
+    if as_json:
+        emit_json({"one": one, "other": other, **facts})
+    else:
+        console.print(f"{one} and {other}: {_WORDS[facts['relation']]}", markup=False)
+        for name, value in facts.items():
+            if name != "relation" and value is not None:
+                console.print(f"  {name.replace('_', ' '):18} {value}", markup=False)
+        if facts["relation"] == "fork":
+            console.print(f"\n`concordat audit blame {one} {other}` names who signed both.")
+    if facts["relation"] in ("fork", "unknown"):
+        raise SystemExit(1)
+
+
+def _side(target: str, token: str | None, stack: ExitStack) -> Readable | OldCheckpoint:
+    try:
+        if is_live(target) or Path(target).is_dir():
+            return stack.enter_context(open_ledger(target, token))
+        return read_checkpoint(Path(target))
+    except Unreadable as error:
+        raise Failure(str(error), UNREADABLE) from None
+
+
+def _ledger_id(side: Readable | OldCheckpoint) -> bytes | None:
+    return side.checkpoint.ledger_id if isinstance(side, OldCheckpoint) else ledger_of(side)
+
+
+def _compared(sides: list[Readable | OldCheckpoint]) -> dict[str, Any]:
+    one, other = sides
+    try:
+        if isinstance(one, OldCheckpoint) and isinstance(other, OldCheckpoint):
+            return {"relation": _two_checkpoints(one, other)}
+        if isinstance(one, OldCheckpoint):
+            assert not isinstance(other, OldCheckpoint)
+            return {"relation": place(one.checkpoint, other), "checkpoint": _shown(one)}
+        if isinstance(other, OldCheckpoint):
+            return {"relation": place(other.checkpoint, one), "checkpoint": _shown(other)}
+        return _facts(compare(one, other))
+    except Unreadable as error:
+        raise Failure(str(error), UNREADABLE) from None
+
+
+def _two_checkpoints(one: OldCheckpoint, other: OldCheckpoint) -> Relation:
+    if one.checkpoint == other.checkpoint:
+        return "same"
+    return "fork" if contradict(one.checkpoint, other.checkpoint) else "unknown"
+
+
+def _shown(old: OldCheckpoint) -> str:
+    entry = old.checkpoint
+    return f"height {entry.height}, {entry.tree_size} leaves, root {entry.root.hex()}"
+
+
+def _facts(found: Comparison) -> dict[str, Any]:
+    names = ("one", "other")
+    return {
+        "relation": found.relation,
+        "common_height": found.common.height,
+        "common_leaves": found.common.tree_size,
+        "common_root": found.common.root.hex(),
+        "differs_at_leaf": found.leaf_index,
+        "shorter": None if found.shorter is None else names[found.shorter],
+        **{f"{name}_height": end.height for name, end in zip(names, found.ends, strict=True)},
+        **{f"{name}_root": end.root.hex() for name, end in zip(names, found.ends, strict=True)},
+    }
+
+
+@click.command(name="blame")
+@click.argument("targets", nargs=-1, required=True)
+@GenesisOption
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Evidence file to write, for `audit check`; nothing is overwritten.",
+)
+@node_options
+@JsonOption
+def blame_command(
+    targets: tuple[str, ...],
+    genesis_path: Path,
+    output: Path | None,
+    url: str,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Name every department that signed two things that contradict each other, and nobody else.
+
+    TARGETS are data directories or copies, running nodes' URLs, and files of old checkpoints with
+    their signatures. One directory is enough where its node kept evidence. Exit 1 if somebody is
+    named.
+    """
+    del url
+    self_test()
+    genesis = read_genesis(genesis_path)
+    if output is not None and output.exists():
+        raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
+    with ExitStack() as stack:
+        sides = [_side(target, token, stack) for target in targets]
+        more = Statements(
+            tuple(
+                SignedCheckpoint(side.checkpoint, entry)
+                for side in sides
+                if isinstance(side, OldCheckpoint)
+                for entry in side.cosignatures
+            )
+        )
+        stores = [side for side in sides if not isinstance(side, OldCheckpoint)]
+        try:
+            found = blame(signatories_of(genesis.genesis), genesis.ledger_id, stores, more=more)
+        except Unreadable as error:
+            raise Failure(str(error), UNREADABLE) from None
+    if not found:
+        if as_json:
+            emit_json({"departments": [], "accused": []})
+        else:
+            console.print("Nobody signed two things that contradict each other.")
+        return
+    data = evidence_file(found, genesis)
+    convicted = check_evidence(data, genesis)
+    if output is not None:
+        write_new(output, data)
+    if as_json:
+        emit_json(convicted.facts())
+    else:
+        show_convicted(convicted)
+    raise SystemExit(1)
