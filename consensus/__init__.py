@@ -1,7 +1,8 @@
 """Agreement on one log: Raft (Ongaro and Ousterhout 2014), without input or output.
 
 A `Raft` is one node's part. It reads no clock and no disk, opens no socket and draws no random
-number: its driver does, and calls it. A driver in short:
+number: its driver does, and calls it. A driver in short (tests/unit/consensus/test_driver.py is a
+whole one in 40 lines):
 
     raft = Raft(node_id=…, settings=Settings(), storage=…, configuration=…, applied=…,
                 proposals=…, random_ticks=…)
@@ -10,41 +11,69 @@ number: its driver does, and calls it. A driver in short:
     a message came          raft.step(sender, message)
     something to agree on   raft.propose(data)
     a read to confirm       raft.read_index(token)
-    a new connection        raft.reconnected(peer)
+    a new connection        raft.reconnected(peer), raft.peer_version(peer, version)
 
     after each of these, until nothing comes any more:
         ready = raft.ready()
             send ready.messages           (they may be lost, doubled, late or out of order)
-            execute ready.committed       in order; then raft.applied_to(index), and
-                                          raft.adopt(configuration) if an entry changed it
+            execute ready.committed       in order; after each raft.applied_to(index), and then
+                                          raft.adopt(configuration) if the entry changed it
             answer ready.reads            once their index is executed
             keep ready.evidence           for ever
+            fetch ready.snapshot          a state that is as new, and check it; execute or load it,
+                                          then raft.install(point, configuration)
         unwritten = raft.take_unwritten()
-            write it, all or nothing, synced: hard state, entries, and the removal of what is
-            stored above its last index; then raft.persisted(). One write at a time.
+            write it, all or nothing, synced: hard state, entries, where the log begins, and the
+            removal of stored entries outside it; then raft.persisted(). One write at a time.
+
+    now and then            raft.compact(index): what is executed need not be kept
+    to stop, or to move     raft.transfer(target), raft.abdicate()
 
 The driver's duties: a write that failed ends the node (P42). Whoever leads newly (`soft_state`)
-proposes an empty entry of its term at once. What was executed is never executed again: the driver
-keeps `applied` in the same write as its effects.
+proposes an empty entry of its term at once. An entry that changes the configuration is proposed as
+such (`changes_configuration`). What was executed is never executed again: the driver keeps
+`applied` in the same write as its effects. An installed state, `applied` and the write that
+`take_unwritten` asks for after `install` are one write (P40).
 
 What must be durable before which message leaves (the core holds the message back until then):
 
-| message                            | needs durable                                     |
-|------------------------------------|---------------------------------------------------|
-| Append, Heartbeat of a leader      | its term and vote (it led only after they were)   |
-| VoteRequest                        | the candidate's term and its vote for itself      |
-| VoteReply, granted                 | the voter's term and vote                         |
-| AppendReply                        | term, vote and every entry up to its index        |
-| PreVoteRequest, refusals, reads    | nothing                                           |
-| counting one's own vote or copy    | the vote; the entry (P22)                         |
+| message                              | needs durable                                   |
+|--------------------------------------|-------------------------------------------------|
+| Append, Heartbeat, SnapshotOffer,    | its term and vote (it led only after they were) |
+| TimeoutNow of a leader               |                                                 |
+| VoteRequest, TransferVoteRequest     | the candidate's term and its vote for itself    |
+| VoteReply, granted                   | the voter's term and vote                       |
+| AppendReply                          | term, vote and the whole log: every entry up to |
+|                                      | its index, or the log's new beginning there     |
+| PreVoteRequest, refusals, reads,     | nothing                                         |
+| HeartbeatReply                       |                                                 |
+| counting one's own vote or copy      | the vote; the entry (P22)                       |
 
-Modules: `core` roles and terms · `elections` · `replication` · `reads` · `log` · `outbox` ·
-`progress` · `quorum` · `messages` · `ready` what comes out · `settings` · `types` · `errors`.
+Members change by joint consensus when the entry that says so has executed; why that is safe is in
+`core`. A node that has left the voters is served as long as the driver names it a learner.
+
+Everything can be observed after each step (`state`): role, term, vote, leader, the log's marks,
+progress of each peer, configuration, transferee.
+
+Modules: `core` roles, terms and votes · `state` what a node holds · `leading` a leader's work ·
+`following` a follower's · `elections` · `replication` · `reads` · `log` · `outbox` what must be
+durable first · `progress` · `quorum` · `messages` · `ready` what comes out · `settings` · `types` ·
+`errors` · `memory` a store and signatures for tests and first drivers.
 """
 
 from consensus.core import Raft
 from consensus.log import LogStorage
-from consensus.ready import ProposalRefused, Proposals, Ready, Unwritten, Verdict
+from consensus.progress import Flow, Progress
+from consensus.ready import (
+    Outgoing,
+    ProposalRefused,
+    Proposals,
+    Ready,
+    SnapshotWanted,
+    TransferRefused,
+    Unwritten,
+    Verdict,
+)
 from consensus.settings import Settings
 from consensus.types import Configuration, Entry, EntryPoint, HardState, Logged, NodeId, Role
 
@@ -52,16 +81,21 @@ __all__ = [
     "Configuration",
     "Entry",
     "EntryPoint",
+    "Flow",
     "HardState",
     "LogStorage",
     "Logged",
     "NodeId",
+    "Outgoing",
+    "Progress",
     "ProposalRefused",
     "Proposals",
     "Raft",
     "Ready",
     "Role",
     "Settings",
+    "SnapshotWanted",
+    "TransferRefused",
     "Unwritten",
     "Verdict",
 ]

@@ -1,42 +1,50 @@
-"""The Raft state machine: roles and terms here, the arithmetic in the modules beside it.
+"""The Raft state machine: roles, terms and votes here, each role's work in the modules beside it.
 
 | from          | on                                             | to                          |
 |---------------|------------------------------------------------|-----------------------------|
 | follower      | election timeout, may campaign                 | pre-candidate               |
+| follower      | its leader hands over to it                    | candidate, term + 1         |
 | pre-candidate | a quorum would vote for it                     | candidate, term + 1         |
 | candidate     | a quorum's votes, its own durable among them   | leader                      |
 | any           | a higher term                                  | follower of that term       |
 | (pre-)candidate | append or heartbeat of its term; outvoted    | follower                    |
 | leader        | no quorum heard from in an election timeout    | follower of the same term   |
 | leader        | a quorum finds its clock ahead                 | follower of the same term   |
+| leader        | it votes no more, and has handed over          | follower of the same term   |
 
 The term only rises, and with a new term the vote is empty; stepping down within a term keeps the
 vote (P3). Both are handed to the driver to be durable before any message that rests on them.
+
+Membership changes by joint consensus (Raft §6): the voters C, then C and C' jointly, then C'. The
+paper puts a configuration in force when its entry is appended; here `adopt` does, once the entry
+has *executed*, so an uncommitted step is never in force anywhere (P29). That is as safe, because
+
+1. a node campaigns only after executing all it knows committed (`_may_campaign`),
+2. a step is proposed only after the step before has executed (`consensus.leading`, rule 3), so
+   every append with the entry that leaves C+C' also carries a commit index at or above the entry
+   that entered it, and that index is durable in the write with the entry (`consensus.outbox`),
+3. quorums of neighbours (C and C+C', C+C' and C') always share a node.
+
+Were a leader elected by C alone while C' alone commits: the leaving entry is committed, so it is on
+a majority of C. One of the voters has it, so the candidate has it too (§5.4.1), so by 2 it knows
+that the entering entry is committed, so by 1 it campaigns in C+C', against what was assumed. The
+same holds for any two configurations that are further apart, one step after another.
 """
 
-from collections.abc import Callable
-
 from consensus import messages as m
-from consensus.elections import Ballot, ElectionTimer, stale_answer
-from consensus.log import Log, LogStorage
-from consensus.outbox import Outbox
-from consensus.progress import Progress
-from consensus.quorum import is_lost, is_quorum
-from consensus.reads import Reads
+from consensus.elections import Ballot, stale_answer
+from consensus.leading import Leading
 from consensus.ready import (
-    Evidence,
     ProposalRefused,
-    Proposals,
     Ready,
     SoftState,
+    TransferRefused,
     Unwritten,
 )
-from consensus.replication import Answer, Replicator, receive_append
-from consensus.settings import Settings
+from consensus.state import State
 from consensus.types import (
     Configuration,
-    Entry,
-    HardState,
+    EntryPoint,
     Logged,
     NodeId,
     RaftIndex,
@@ -44,126 +52,46 @@ from consensus.types import (
     Term,
 )
 
+TERMS_AHEAD_MAX = 1_000_000
+"""How far a message's term may be above this node's; beyond it, it is no honest node's."""
 
-class Raft:
+
+class Raft(State):
     """One node's part in agreeing on one log. `consensus` (the package) says how to drive it."""
-
-    def __init__(
-        self,
-        *,
-        node_id: NodeId,
-        settings: Settings,
-        storage: LogStorage,
-        configuration: Configuration,
-        applied: int,
-        proposals: Proposals,
-        random_ticks: Callable[[int], int],
-    ) -> None:
-        """Starts as a follower from what is stored.
-
-        configuration: the one in force after the entry `applied` was executed.
-        applied: the last executed entry's index. random_ticks(n): a random integer, 0 ≤ x < n.
-        Raises LogBroken if the storage contradicts itself.
-        """
-        hard = storage.hard_state()
-        self._node_id = node_id
-        self._settings = settings
-        self._proposals = proposals
-        self._random_ticks = random_ticks
-        self._configuration = configuration
-        self._term = Term(hard.term)
-        self._vote = hard.vote
-        self._durable = hard
-        self._log = Log(
-            storage,
-            commit=max(hard.commit, applied),
-            cached_bytes_max=settings.cached_bytes_max,
-        )
-        self._applied = RaftIndex(applied)
-        self._handed_out = RaftIndex(applied)
-        self._role = Role.FOLLOWER
-        self._leader: NodeId | None = None
-        self._ballot = Ballot()
-        self._timer = ElectionTimer(self._draw())
-        self._since_heartbeat = 0
-        self._since_quorum_check = 0
-        self._replicator: Replicator | None = None
-        self._uncommitted_bytes = 0
-        self._outbox = Outbox()
-        self._flying_state: HardState | None = None
-        self._reads = Reads(node_id, settings, self._outbox.send)
-        self._evidence: list[Evidence] = []
-        self._distrusted_term = Term(0)
-        self._told = SoftState(Role.FOLLOWER, self._term, None)
-
-    @property
-    def role(self) -> Role:
-        """What this node does in its term."""
-        return self._role
-
-    @property
-    def term(self) -> Term:
-        """The current term."""
-        return self._term
-
-    @property
-    def vote(self) -> NodeId | None:
-        """Whom this node voted for in the current term."""
-        return self._vote
-
-    @property
-    def leader(self) -> NodeId | None:
-        """The leader of the current term, as far as it is known."""
-        return self._leader
-
-    @property
-    def commit_index(self) -> RaftIndex:
-        """The last entry known to be committed."""
-        return self._log.commit
-
-    @property
-    def applied_index(self) -> RaftIndex:
-        """The last entry that the driver has executed."""
-        return self._applied
-
-    @property
-    def last_index(self) -> RaftIndex:
-        """The log's end."""
-        return self._log.last
-
-    @property
-    def stable_index(self) -> RaftIndex:
-        """The log's durable end."""
-        return self._log.stable
-
-    @property
-    def configuration(self) -> Configuration:
-        """The configuration in force."""
-        return self._configuration
-
-    @property
-    def uncommitted_bytes(self) -> int:
-        """A leader's own proposals that are not committed, in bytes."""
-        return self._uncommitted_bytes
-
-    def progress(self, peer: NodeId) -> Progress | None:
-        """What a leader knows of a peer, to be read only; None if this node does not lead."""
-        return None if self._replicator is None else self._replicator.peers.get(peer)
-
-    def entry(self, index: int) -> Logged:
-        """The log's entry at `index`, which must be within it."""
-        return self._log.get(index)
 
     # Inputs.
 
     def tick(self) -> None:
         """One tick has passed."""
-        if self._role is Role.LEADER:
-            self._tick_leader()
+        if self._leading is not None:
+            if not self._leading.tick():
+                self._become_follower(self._term, None)
         elif self._timer.tick():
             self._timer.restart(self._draw())
-            self._campaign()
+            self.campaign()
         self._reads.tick()
+
+    def campaign(self) -> None:
+        """The election timeout is over: no leader is known, and this node may ask to be one."""
+        if self._leading is not None:
+            return
+        self._leader = None
+        self._reads.refuse_all(term=self._term)
+        if not self._may_campaign():
+            return
+        if not self._settings.pre_vote:
+            self._stand()
+            return
+        self._role = Role.PRE_CANDIDATE
+        self._ballot = Ballot(granted={self._node_id})
+        if self._ballot.won(self._configuration):
+            self._stand()
+            return
+        request = m.PreVoteRequest(
+            Term(self._term + 1), self._log.last, self._log.last_term, self._proposals.now_ms()
+        )
+        for voter in self._other_voters():
+            self._send(voter, request)
 
     def step(self, sender: NodeId, message: m.AnyMessage) -> None:
         """A message from `sender`, who is authenticated and a member."""
@@ -178,67 +106,57 @@ class Raft:
                 self._count_pre_vote(sender, message)
             case m.VoteReply():
                 self._count_vote(sender, message)
-            case m.Append():
-                self._receive_append(sender, message)
-            case m.Heartbeat():
-                self._receive_heartbeat(sender, message)
+            case m.Append() | m.Heartbeat() | m.SnapshotOffer():
+                if self._follow(sender):
+                    self._receive(sender, message)
             case m.AppendReply() | m.AppendRefused() | m.HeartbeatReply():
-                if self._replicator is not None and sender in self._replicator.peers:
-                    self._answered(self._replicator, sender, message)
+                if self._leading is not None and not self._leading.answered(sender, message):
+                    self._become_follower(self._term, None)
             case m.ReadRequest():
                 self._receive_read(sender, message.token)
             case m.ReadReply():
                 self._reads.replied(message)
+            case m.TimeoutNow():
+                self._receive_timeout_now(sender, message)
 
-    def propose(self, data: bytes) -> RaftIndex | ProposalRefused:
+    def propose(
+        self, data: bytes, *, changes_configuration: bool = False
+    ) -> RaftIndex | ProposalRefused:
         """Appends an entry of this node's term, if it leads; its index.
 
         The index is no promise: the entry may be replaced by another leader's.
+        changes_configuration: whether `adopt` may follow from executing it (Raft §6).
         """
-        if self._role is not Role.LEADER or self._replicator is None:
+        if self._leading is None:
             return ProposalRefused("not-leader", self._leader)
-        size = len(data) + 64
-        if self._uncommitted_bytes and (
-            self._uncommitted_bytes + size > self._settings.uncommitted_bytes_max
-        ):
-            return ProposalRefused("too-much-uncommitted", self._node_id)
-        index = self._log.last + 1
-        previous_hash = self._log.hash_at(self._log.last)
-        signature = self._proposals.sign(
-            term=self._term, index=index, previous_hash=previous_hash, data=data
+        return self._leading.propose(
+            data, changes_configuration=changes_configuration, applied=self._applied
         )
-        entry = Entry(self._term, index, data, self._node_id, signature)
-        entry_hash = self._proposals.entry_hash(entry, previous_hash)
-        self._log.append([Logged(entry, entry_hash)])
-        self._uncommitted_bytes += size
-        self._spread(self._replicator)
-        return RaftIndex(index)
 
     def read_index(self, token: int) -> None:
         """Asks for an index as of which a read is linearizable; the answer is a `ReadState`."""
-        if self._role is Role.LEADER:
+        if self._leading is not None:
             self._receive_read(None, token)
         else:
             self._reads.ask(token, leader=self._leader, term=self._term)
 
     def reconnected(self, peer: NodeId) -> None:
         """The connection to a peer is new, so messages before it may be lost."""
-        if self._replicator is not None and peer in self._replicator.peers:
-            self._replicator.peers[peer].lost()
-            self._send_append(self._replicator, peer, even_empty=True)
+        if self._leading is not None:
+            self._leading.reconnected(peer)
+
+    def peer_version(self, peer: NodeId, version: int) -> None:
+        """The peer speaks this version of the messages (`consensus.messages`)."""
+        self._outbox.learn_version(peer, version)
 
     def persisted(self) -> None:
         """What `take_unwritten` returned is durable."""
-        self._outbox.write_landed()
-        if self._flying_state is not None:
-            self._durable = self._flying_state
-            self._flying_state = None
-        self._log.written()
+        self._outbox.landed()
         if self._role is Role.CANDIDATE and self._durable_vote():
             self._ballot.record(self._node_id, granted=True)
             self._maybe_lead()
-        elif self._replicator is not None:
-            self._advance_commit(self._replicator)
+        elif self._leading is not None:
+            self._leading.advance_commit()
 
     def applied_to(self, index: int) -> None:
         """Entries up to `index`, as handed out, are executed."""
@@ -246,16 +164,66 @@ class Raft:
         self._applied = RaftIndex(index)
 
     def adopt(self, configuration: Configuration) -> None:
-        """The executed entries put another configuration in force."""
+        """The entry just executed puts another configuration in force (Raft §6).
+
+        To be called right after `applied_to`, before any other input. It also names the learners
+        to serve from now on: a node that left the voters belongs among them for as long as it needs
+        something from here.
+        """
+        assert self._configuration.may_become(configuration), "one change at a time (P30)"
         self._configuration = configuration
-        if self._replicator is not None:
-            self._replicator.adopt(configuration)
-            self._advance_commit(self._replicator)
+        if self._leading is not None and not self._leading.adopt(configuration):
+            self._become_follower(self._term, None)
+
+    def transfer(self, target: NodeId) -> TransferRefused | None:
+        """As leader, hands over to `target` (thesis §3.10); None if that runs now.
+
+        Proposals are refused meanwhile. It ends with another term, or after an election timeout.
+        """
+        if self._leading is None:
+            return TransferRefused("not-leader")
+        return self._leading.transfer(target)
 
     def abdicate(self) -> None:
         """Stop leading within the term: this node's disk stalls, or it shuts down (P47)."""
-        if self._role is Role.LEADER:
+        if self._leading is not None:
             self._become_follower(self._term, None)
+
+    def compact(self, index: int) -> None:
+        """Entries up to `index` are not needed any more (Raft §7), and leave the store with the
+        next write; what is not durable yet stays. index: at most `applied_index`.
+        """
+        assert index <= self._applied, "only what is executed is compacted"
+        self._log.compact(index)
+
+    def install(self, point: EntryPoint, configuration: Configuration) -> bool:
+        """The driver has the state as of `point`, from elsewhere and checked (Raft §7, P41).
+
+        point: a committed place. configuration: the one in force there (P33).
+        False: the driver was there already, and nothing changes (P38). Otherwise everything up to
+        `point` counts as executed, and is never handed out again. The log keeps what follows
+        `point` if it holds `point`, else it begins there. Term and vote stay (P39). State and what
+        `take_unwritten` says next belong in one write (P40).
+        """
+        if point.index <= self._applied:
+            return False
+        if point.index > self._log.commit:
+            if self._role is not Role.FOLLOWER:
+                self._become_follower(self._term, None)
+            if self._log.point(point.index) == point:
+                self._log.commit_to(point.index)
+            else:
+                self._log.restart(point)
+        assert self._log.hash_at(point.index) == point.hash, "two committed entries for one index"
+        self._applied = RaftIndex(point.index)
+        self._handed_out = max(self._handed_out, self._applied)
+        self._configuration = configuration
+        if self._leading is not None:
+            if not self._leading.adopt(configuration):
+                self._become_follower(self._term, None)
+        elif self._leader is not None:
+            self._send_durably(self._leader, m.AppendReply(self._term, point.index, point.hash))
+        return True
 
     # Outputs.
 
@@ -264,42 +232,38 @@ class Raft:
 
         Ends with `persisted()`, or with the end of this node.
         """
-        if self._outbox.is_writing:
-            return None
-        hard = HardState(self._term, self._vote, self._log.commit)
-        hard_news = hard != self._durable
-        if not hard_news and not self._log.has_unwritten and not self._outbox.holds_any:
-            return None
-        entries = self._log.take_unwritten()
-        self._outbox.write_begins()
-        self._flying_state = hard if hard_news else None
-        return Unwritten(self._flying_state, entries, self._log.last)
+        return self._outbox.take_unwritten(self._hard_state())
 
     def ready(self, *, hand_out: bool = True) -> Ready:
         """What can be carried out now. hand_out: whether the driver has room for more entries."""
         soft = SoftState(self._role, self._term, self._leader)
+        following = self._following
         ready = Ready(
             messages=self._outbox.take(),
             committed=self._take_committed() if hand_out else (),
             reads=self._reads.take(),
-            evidence=tuple(self._evidence),
+            evidence=tuple(following.evidence),
             soft_state=soft if soft != self._told else None,
+            snapshot=following.wanted,
         )
         self._told = soft
-        self._evidence = []
+        following.evidence = []
+        following.wanted = None
         return ready
 
     # Terms and roles.
 
     def _settle_term(self, sender: NodeId, message: m.AnyMessage) -> bool:
         """Compares terms (Raft §5.1); whether the message still has to be looked at."""
+        if message.term > self._term + TERMS_AHEAD_MAX:
+            return False
         asks = isinstance(message, m.PreVoteRequest | m.VoteRequest)
-        if asks and message.term > self._term and self._has_live_leader(sender):
+        if asks and message.term > self._term and self._is_shielded(sender, message):
             return False
         if message.term > self._term:
             promised = isinstance(message, m.PreVoteReply) and message.granted
             if not isinstance(message, m.PreVoteRequest) and not promised:
-                leads = isinstance(message, m.Append | m.Heartbeat)
+                leads = isinstance(message, m.Append | m.Heartbeat | m.SnapshotOffer | m.TimeoutNow)
                 self._become_follower(Term(message.term), sender if leads else None)
         elif message.term < self._term:
             answer = stale_answer(self._term, message)
@@ -308,64 +272,98 @@ class Raft:
             return False
         return True
 
-    def _has_live_leader(self, asker: NodeId) -> bool:
-        if self._role is Role.LEADER:
-            return True
+    def _is_shielded(self, asker: NodeId, request: m.AnyMessage) -> bool:
+        """Whether a leader is alive, so that nobody else may ask for votes (thesis §4.2.3)."""
+        if not self._settings.check_quorum or self._leader is None or self._leader == asker:
+            return False
         heard = self._timer.elapsed < self._settings.election_ticks
-        return self._leader is not None and self._leader != asker and heard
+        return (self._leading is not None or heard) and not self._is_told(asker, request)
+
+    def _is_told(self, asker: NodeId, request: m.AnyMessage) -> bool:
+        """Whether this node's own leader told the asker to campaign: only its signature counts
+        (thesis §4.2.3, P14)."""
+        return (
+            isinstance(request, m.TransferVoteRequest)
+            and self._leader is not None
+            and request.term == self._term + 1
+            and self._proposals.check_transfer(
+                leader=self._leader, term=self._term, target=asker, signature=request.signature
+            )
+        )
 
     def _become_follower(self, term: Term, leader: NodeId | None) -> None:
         if term > self._term:
             self._term = term
             self._vote = None
-        was_leader = self._replicator is not None
+        was_leader = self._leading is not None
         self._role = Role.FOLLOWER
-        self._replicator = None
-        self._uncommitted_bytes = 0
+        self._leading = None
         self._timer.restart(self._draw())
         if leader != self._leader or was_leader:
             self._leader = leader
             self._reads.refuse_all(term=self._term)
 
-    def _campaign(self) -> None:
-        """Asks whether it would be elected, if it votes and is up to date with itself."""
-        if self._node_id not in self._configuration.voting or self._applied < self._log.commit:
-            return
-        self._role = Role.PRE_CANDIDATE
-        self._leader = None
-        self._reads.refuse_all(term=self._term)
-        self._ballot = Ballot(granted={self._node_id})
-        if self._ballot.won(self._configuration):
-            self._stand()
-            return
-        request = m.PreVoteRequest(
-            Term(self._term + 1), self._log.last, self._log.last_term, self._proposals.now_ms()
-        )
-        self._ask_voters(request, gated=False)
+    def _follow(self, sender: NodeId) -> bool:
+        """The sender leads this term; False if another already does, which nobody honest claims,
+        or if it was caught in a lie."""
+        if self._leading is not None or self._leader not in (None, sender):
+            return False
+        if not self._following.trusts(self._term):
+            return False
+        if self._role is not Role.FOLLOWER or self._leader is None:
+            self._become_follower(self._term, sender)
+        self._timer.elapsed = 0
+        return True
 
-    def _stand(self) -> None:
-        """Becomes a candidate; its own vote counts, and its requests leave, once durable."""
+    def _receive(self, sender: NodeId, message: m.Append | m.Heartbeat | m.SnapshotOffer) -> None:
+        match message:
+            case m.Append():
+                self._following.receive_append(sender, message)
+            case m.Heartbeat():
+                self._following.receive_heartbeat(sender, message)
+            case m.SnapshotOffer():
+                self._following.receive_offer(sender, message)
+
+    # Elections (Raft §5.2; `consensus.elections`).
+
+    def _may_campaign(self) -> bool:
+        """It votes, and has executed all it knows committed: rule 1 of changing members."""
+        return self._node_id in self._configuration.voting and self._applied == self._log.commit
+
+    def _stand(self, signature: bytes | None = None) -> None:
+        """Becomes a candidate; its own vote counts, and its requests leave, once durable.
+
+        signature: of the leader that told it to.
+        """
         self._term = Term(self._term + 1)
         self._vote = self._node_id
         self._role = Role.CANDIDATE
         self._leader = None
         self._ballot = Ballot()
         self._timer.restart(self._draw())
-        request = m.VoteRequest(
-            self._term, self._log.last, self._log.last_term, self._proposals.now_ms()
+        asked = (self._term, self._log.last, self._log.last_term, self._proposals.now_ms())
+        request: m.VoteRequest = (
+            m.VoteRequest(*asked) if signature is None else m.TransferVoteRequest(*asked, signature)
         )
-        self._ask_voters(request, gated=True)
+        for voter in self._other_voters():
+            self._send_durably(voter, request)
 
-    def _ask_voters(self, request: m.AnyMessage, *, gated: bool) -> None:
-        for voter in self._configuration.voting:
-            if voter != self._node_id:
-                if gated:
-                    self._send_durably(voter, request)
-                else:
-                    self._send(voter, request)
+    def _receive_timeout_now(self, sender: NodeId, message: m.TimeoutNow) -> None:
+        """The leader hands over: campaign at once, without asking first (thesis §3.10)."""
+        if sender != self._leader or not self._may_campaign():
+            return
+        if self._proposals.check_transfer(
+            leader=sender, term=self._term, target=self._node_id, signature=message.signature
+        ):
+            self._reads.refuse_all(term=self._term)
+            self._stand(message.signature)
+
+    def _other_voters(self) -> tuple[NodeId, ...]:
+        return tuple(node for node in self._configuration.voting if node != self._node_id)
 
     def _durable_vote(self) -> bool:
-        return self._durable.term == self._term and self._durable.vote == self._node_id
+        durable = self._outbox.durable
+        return durable.term == self._term and durable.vote == self._node_id
 
     def _may_elect(self, last_index: int, last_term: int, time_ms: int) -> bool:
         good = self._log.is_up_to_date(last_index=last_index, last_term=last_term)
@@ -378,6 +376,7 @@ class Raft:
         self._send(sender, m.PreVoteReply(request.term if granted else self._term, granted))
 
     def _answer_vote(self, sender: NodeId, request: m.VoteRequest) -> None:
+        """Also a node that does not know that it votes is asked, and answers (P32)."""
         free = self._vote == sender or (self._vote is None and self._leader is None)
         granted = free and self._may_elect(request.last_index, request.last_term, request.time_ms)
         if granted:
@@ -414,174 +413,23 @@ class Raft:
         """The term is won. The driver proposes an empty entry, so that old ones can commit (P1)."""
         self._role = Role.LEADER
         self._leader = self._node_id
-        self._replicator = Replicator(
-            self._node_id, self._term, self._log, self._settings, self._configuration
+        self._leading = Leading(
+            node_id=self._node_id,
+            term=self._term,
+            settings=self._settings,
+            configuration=self._configuration,
+            log=self._log,
+            outbox=self._outbox,
+            proposals=self._proposals,
+            reads=self._reads,
         )
-        self._reads.lead()
-        self._since_heartbeat = 0
-        self._since_quorum_check = 0
-        self._uncommitted_bytes = self._log.size_of(self._log.commit + 1, self._log.last)
-        self._heartbeat(self._replicator)
 
-    # A leader's work.
+    def _receive_read(self, asker: NodeId | None, number: int) -> None:
+        self._reads.accept(asker, number, leads=self._leading is not None, term=self._term)
+        if self._leading is not None:
+            self._leading.begin_reads()
 
-    def _tick_leader(self) -> None:
-        assert self._replicator is not None
-        self._since_heartbeat += 1
-        self._since_quorum_check += 1
-        if self._since_quorum_check >= self._settings.election_ticks:
-            self._since_quorum_check = 0
-            active = self._replicator.take_active()
-            if not is_quorum(self._configuration, active):
-                self._become_follower(self._term, None)
-                return
-            self._replicator.refused_early.clear()
-        if self._since_heartbeat >= self._settings.heartbeat_ticks:
-            self._since_heartbeat = 0
-            self._heartbeat(self._replicator)
-
-    def _heartbeat(self, replicator: Replicator) -> None:
-        for peer in replicator.peers:
-            commit = replicator.heartbeat_commit(peer)
-            self._send(peer, m.Heartbeat(self._term, commit, self._reads.round))
-
-    def _spread(self, replicator: Replicator, *, even_empty: bool = False) -> None:
-        for peer in replicator.peers:
-            self._send_append(replicator, peer, even_empty=even_empty)
-
-    def _send_append(
-        self, replicator: Replicator, peer: NodeId, *, even_empty: bool = False
-    ) -> None:
-        while True:
-            append = replicator.next_append(peer, even_empty=even_empty)
-            if append is None:
-                return
-            self._send(peer, append)
-            if not append.entries:
-                return
-            even_empty = False
-
-    def _answered(
-        self,
-        replicator: Replicator,
-        sender: NodeId,
-        message: m.AppendReply | m.AppendRefused | m.HeartbeatReply,
-    ) -> None:
-        progress = replicator.peers[sender]
-        progress.active = True
-        match message:
-            case m.AppendReply():
-                point = self._log.point(message.index)
-                if point is None or point.hash != message.hash:
-                    return
-                replicator.refused_early.discard(sender)
-                progress.acknowledged(message.index)
-                if not self._advance_commit(replicator):
-                    self._send_append(replicator, sender)
-            case m.AppendRefused() if message.early:
-                self._refused_as_early(replicator, sender)
-            case m.AppendRefused():
-                agree = self._log.newest_at_most(index=message.hint_index, term=message.hint_term)
-                if progress.refused(previous_index=message.previous_index, agree_index=agree.index):
-                    self._send_append(replicator, sender, even_empty=True)
-            case m.HeartbeatReply():
-                progress.heard()
-                self._reads.answered(sender, message.round)
-                self._finish_reads()
-                if progress.match < self._log.last:
-                    self._send_append(replicator, sender)
-
-    def _refused_as_early(self, replicator: Replicator, sender: NodeId) -> None:
-        """A leader whose clock a quorum finds ahead steps down."""
-        replicator.refused_early.add(sender)
-        replicator.peers[sender].lost()
-        if is_lost(self._configuration, replicator.refused_early):
-            self._become_follower(self._term, None)
-
-    def _advance_commit(self, replicator: Replicator) -> bool:
-        """Commits what can be, and says so to everyone at once."""
-        before = self._log.commit
-        if not replicator.maybe_commit():
-            return False
-        self._uncommitted_bytes -= self._log.size_of(before + 1, self._log.commit)
-        self._spread(replicator, even_empty=True)
-        self._begin_reads()
-        return True
-
-    # A follower's work.
-
-    def _follow(self, sender: NodeId) -> bool:
-        """The sender leads this term; False if another already does, which nobody honest claims."""
-        if self._role is Role.LEADER or self._leader not in (None, sender):
-            return False
-        if self._role is not Role.FOLLOWER or self._leader is None:
-            self._become_follower(self._term, sender)
-        self._timer.elapsed = 0
-        return True
-
-    def _receive_append(self, sender: NodeId, append: m.Append) -> None:
-        if not self._follow(sender) or self._distrusted_term == self._term:
-            return
-        received = receive_append(self._log, self._proposals, sender, append)
-        if received.evidence is not None:
-            self._evidence.append(received.evidence)
-            self._distrusted_term = self._term
-        match received.answer:
-            case Answer.MATCHED:
-                reply = m.AppendReply(self._term, received.index, self._log.hash_at(received.index))
-                self._send_durably(sender, reply)
-            case Answer.MISSING_PREVIOUS | Answer.EARLY:
-                hint = self._log.newest_at_most(
-                    index=append.previous_index, term=append.previous_term
-                )
-                early = received.answer is Answer.EARLY
-                self._send(
-                    sender,
-                    m.AppendRefused(
-                        self._term, append.previous_index, hint.index, hint.term, early
-                    ),
-                )
-
-    def _receive_heartbeat(self, sender: NodeId, heartbeat: m.Heartbeat) -> None:
-        if not self._follow(sender):
-            return
-        if heartbeat.commit <= self._log.last and self._distrusted_term != self._term:
-            self._log.commit_to(heartbeat.commit)
-        self._send(sender, m.HeartbeatReply(self._term, heartbeat.round))
-
-    # Reads.
-
-    def _receive_read(self, asker: NodeId | None, token: int) -> None:
-        self._reads.accept(asker, token, leads=self._role is Role.LEADER, term=self._term)
-        self._begin_reads()
-
-    def _begin_reads(self) -> None:
-        """Starts a round once an entry of this term is committed (P48)."""
-        if self._replicator is None or self._log.term_at(self._log.commit) != self._term:
-            return
-        if self._reads.begin(self._log.commit):
-            self._heartbeat(self._replicator)
-            self._finish_reads()
-
-    def _finish_reads(self) -> None:
-        if self._reads.finish(self._configuration, term=self._term):
-            self._begin_reads()
-
-    # The drawer of messages and numbers.
-
-    def _send(self, to: NodeId, message: m.AnyMessage) -> None:
-        self._outbox.send(to, message)
-
-    def _send_durably(self, to: NodeId, message: m.AnyMessage) -> None:
-        """Sends once everything the message rests on is durable."""
-        hard_news = (self._term, self._vote) != (self._durable.term, self._durable.vote)
-        if self._outbox.is_writing and self._flying_state is not None and hard_news:
-            hard_news = (self._term, self._vote) != (
-                self._flying_state.term,
-                self._flying_state.vote,
-            )
-        unwritten = hard_news or self._log.has_unwritten
-        self._outbox.send_durably(to, message, unwritten=unwritten)
+    # Execution.
 
     def _take_committed(self) -> tuple[Logged, ...]:
         """The next entries to execute, at most committed_bytes_max of them, one at least."""
@@ -591,8 +439,3 @@ class Raft:
         if entries:
             self._handed_out = RaftIndex(entries[-1].entry.index)
         return entries
-
-    def _draw(self) -> int:
-        """A new election timeout, in ticks (Raft §5.2)."""
-        ticks = self._settings.election_ticks
-        return ticks + self._random_ticks(ticks)

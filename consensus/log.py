@@ -5,9 +5,15 @@
 
 Marks and their invariants: compacted ≤ applied ≤ commit ≤ last; stable ≤ last. An index above
 `stable` may still be replaced by a leader of a higher term, one at or below `commit` never (P20).
-Recently stored entries stay in memory too, up to a limit, so that a leader need not read them back.
+Terms never fall along the log. Recently stored entries stay in memory too, up to a limit, so that a
+leader need not read them back.
+
+The beginning goes in two ways (Raft §7): `compact` forgets what is executed and durable, and
+`restart` replaces the whole log by the place of a state that came from elsewhere. Either is durable
+with the next write.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -22,7 +28,10 @@ class LogStorage(Protocol):
         """The durable term, vote and commit index; all zero in a new store."""
 
     def compacted(self) -> EntryPoint:
-        """The entry just before the first that is stored; index 0, term 0 in a whole log."""
+        """The entry just before the first that is stored; index 0, term 0 in a whole log.
+
+        Afterwards, the newest `Unwritten.log_start` that was written.
+        """
 
     def last_index(self) -> int:
         """The last stored entry's index; that of `compacted()` if there is none."""
@@ -40,6 +49,7 @@ class Log:
         "_compacted",
         "_flying_last",
         "_memory",
+        "_start_moved",
         "_storage",
         "_taken_last",
         "commit",
@@ -58,6 +68,7 @@ class Log:
         self.commit = RaftIndex(commit)
         self._taken_last = self.last
         self._flying_last: RaftIndex | None = None
+        self._start_moved = False
         if not self._compacted.index <= commit <= self.last:
             raise LogBroken(f"commit index {commit} is outside the stored log")
 
@@ -69,9 +80,14 @@ class Log:
         return term
 
     @property
+    def compacted(self) -> EntryPoint:
+        """The place just before the log's first entry; nothing at or below it can be read."""
+        return self._compacted
+
+    @property
     def has_unwritten(self) -> bool:
-        """Whether entries wait for a batch."""
-        return self._taken_last < self.last
+        """Whether entries, or another beginning, wait for a batch."""
+        return self._taken_last < self.last or self._start_moved
 
     def get(self, index: int) -> Logged:
         """The entry at compacted < index ≤ last."""
@@ -88,8 +104,7 @@ class Log:
             return self._compacted
         if not self._compacted.index < index <= self.last:
             return None
-        logged = self.get(index)
-        return EntryPoint(index, logged.entry.term, logged.hash)
+        return self._point(index)
 
     def term_at(self, index: int) -> Term | None:
         """The term of the entry at `index`; None where the log does not reach."""
@@ -122,9 +137,7 @@ class Log:
         """
         assert self.commit < first <= self.last, "a committed entry is never removed"
         for index in range(first, self.last + 1):
-            logged = self._memory.pop(index, None)
-            if logged is not None:
-                self._cache_bytes -= len(logged.entry.data)
+            self._forget(index)
         kept = RaftIndex(first - 1)
         self.last = kept
         self.stable = min(self.stable, kept)
@@ -132,12 +145,14 @@ class Log:
         if self._flying_last is not None:
             self._flying_last = min(self._flying_last, kept)
 
-    def take_unwritten(self) -> tuple[Logged, ...]:
-        """Entries for the next batch; they are in flight until `written()`."""
+    def take_unwritten(self) -> tuple[EntryPoint | None, tuple[Logged, ...]]:
+        """The beginning if it moved, and entries, for a batch; in flight until `written()`."""
         assert self._flying_last is None, "one batch is in flight at a time"
+        start = self._compacted if self._start_moved else None
         entries = tuple(self.get(at) for at in range(self._taken_last + 1, self.last + 1))
         self._taken_last = self._flying_last = self.last
-        return entries
+        self._start_moved = False
+        return start, entries
 
     def written(self) -> None:
         """The batch in flight is durable: so are its entries, as far as they still stand."""
@@ -145,6 +160,33 @@ class Log:
         self.stable = max(self.stable, self._flying_last)
         self._flying_last = None
         self._trim_cache()
+
+    def compact(self, index: int) -> None:
+        """Forgets the entries up to `index`, as far as they are durable."""
+        index = min(index, self.stable)
+        if index <= self._compacted.index:
+            return
+        assert index <= self.commit, "only what is committed is compacted"
+        first = self._compacted.index + 1
+        self._compacted = self._point(index)
+        self._start_moved = True
+        for at in range(first, index + 1):
+            self._forget(at)
+
+    def restart(self, start: EntryPoint) -> None:
+        """The log is empty, begins after `start`, and is committed up to there (Raft §7).
+
+        Nothing of this log is durable until the next batch is: also what is in flight is overtaken.
+        """
+        assert start.index > self.commit, "what is committed is never replaced"
+        for index in list(self._memory):
+            self._forget(index)
+        self._compacted = start
+        self._start_moved = True
+        self.last = self.commit = self._taken_last = RaftIndex(start.index)
+        self.stable = RaftIndex(0)
+        if self._flying_last is not None:
+            self._flying_last = RaftIndex(0)
 
     def commit_to(self, index: int) -> bool:
         """Raises the commit index; whether it moved."""
@@ -175,22 +217,27 @@ class Log:
 
         Fast back-off (Raft §5.3, end): one step a term, not one an entry.
         """
-        at = min(index, int(self.last))
-        while at > self._compacted.index:
-            point = self.point(at)
-            assert point is not None
-            if point.term <= term:
-                return point
-            at -= 1
-        return self._compacted
+        first = self._compacted.index
+        places = range(first + 1, min(index, self.last) + 1)
+        count = bisect_right(places, term, key=lambda at: self.get(at).entry.term)
+        return self._point(first + count) if count else self._compacted
+
+    def _point(self, index: int) -> EntryPoint:
+        logged = self.get(index)
+        return EntryPoint(index, logged.entry.term, logged.hash)
+
+    def _forget(self, index: int) -> None:
+        logged = self._memory.pop(index, None)
+        if logged is not None:
+            self._cache_bytes -= len(logged.entry.data)
 
     def _trim_cache(self) -> None:
-        """Drops the oldest entries from memory that are stored and committed, beyond the limit."""
+        """Drops the oldest entries from memory that are stored, beyond the limit."""
         while self._cache_bytes > self._cached_bytes_max and self._memory:
             index = next(iter(self._memory))
             if index > self.stable:
                 return
-            self._cache_bytes -= len(self._memory.pop(index).entry.data)
+            self._forget(index)
 
 
 def data_bytes(entries: Iterable[Entry]) -> int:

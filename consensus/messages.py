@@ -3,6 +3,14 @@
 Every message carries its sender's term (Raft §5.1), except `PreVoteRequest`, which carries the term
 that the sender would campaign in (thesis §9.6). Who sent it is not in the message: the caller knows
 that from the authenticated connection.
+
+| version | knows                                                             |
+|---------|-------------------------------------------------------------------|
+| 1       | elections, replication, reads (tags 1 to 11)                      |
+| 2       | also TimeoutNow, SnapshotOffer, TransferVoteRequest (12 to 14)    |
+
+A node speaks every version in `PROTOCOL_VERSIONS`, so a cluster is upgraded one node at a time: to
+a peer of an older version goes only what that version knows.
 """
 
 from typing import Annotated
@@ -11,6 +19,15 @@ import msgspec
 from msgspec import Meta
 
 from consensus.types import Digest, Entry, Number
+
+PROTOCOL_VERSIONS = (1, 2)
+"""The versions this code speaks, oldest first."""
+
+PROTOCOL_VERSION = PROTOCOL_VERSIONS[-1]
+"""The newest of them; a peer is taken to speak it until it says otherwise."""
+
+SIGNATURE_BYTES_MAX = 64
+"""Limit of a signature in a message."""
 
 ENTRIES_MAX = 4_096
 """Limit of the entries in one append."""
@@ -116,6 +133,36 @@ class ReadReply(Message, frozen=True, tag=11):
     index: Number | None
 
 
+class TimeoutNow(Message, frozen=True, tag=12):
+    """The leader of `term` hands over to the receiver, which campaigns at once (thesis §3.10).
+
+    signature: the leader's, over the term and the receiver (`Proposals.sign_transfer`).
+    """
+
+    signature: Annotated[bytes, Meta(max_length=SIGNATURE_BYTES_MAX)]
+
+
+class SnapshotOffer(Message, frozen=True, tag=13):
+    """The leader's log begins after (index, entry_term), whose hash is `hash` (Raft §7).
+
+    The receiver's next entry is gone there. It fetches the state at that place, or a later one, by
+    its driver's means and checks it itself; then it acknowledges with an AppendReply.
+    """
+
+    index: Number
+    entry_term: Number
+    hash: Digest
+
+
+class TransferVoteRequest(VoteRequest, frozen=True, tag=14):
+    """RequestVote of a candidate that the leader of the term before told to campaign.
+
+    signature: that of its TimeoutNow. With it, a voter does not wait for its leader to fall silent.
+    """
+
+    signature: Annotated[bytes, Meta(max_length=SIGNATURE_BYTES_MAX)]
+
+
 AnyMessage = (
     PreVoteRequest
     | PreVoteReply
@@ -128,4 +175,21 @@ AnyMessage = (
     | HeartbeatReply
     | ReadRequest
     | ReadReply
+    | TimeoutNow
+    | SnapshotOffer
+    | TransferVoteRequest
 )
+
+
+def since(kind: type[Message]) -> int:
+    """The first version that knows this kind of message."""
+    return 2 if kind in (TimeoutNow, SnapshotOffer, TransferVoteRequest) else 1
+
+
+def for_version(message: AnyMessage, version: int) -> AnyMessage | None:
+    """What a peer that speaks `version` is told instead of `message`; None: nothing."""
+    if version >= since(type(message)):
+        return message
+    if isinstance(message, TransferVoteRequest):
+        return VoteRequest(message.term, message.last_index, message.last_term, message.time_ms)
+    return None

@@ -1,61 +1,84 @@
-"""Messages on their way out, held back until what they rest on is durable.
+"""What has to be durable before which message leaves: hard state and messages on their way out.
 
     held ── the next write is taken ──> flying ── it has landed ──> free
 
-A message that rests on nothing, or on what is durable already, is free at once.
+A message that rests on nothing, or on what is durable already, is free at once. Whatever leaves is
+first fitted to the version that its receiver speaks (`consensus.messages.for_version`).
 """
 
-from consensus.messages import AnyMessage
-from consensus.ready import Outgoing
-from consensus.types import NodeId
+from consensus.log import Log
+from consensus.messages import PROTOCOL_VERSION, AnyMessage, Message, for_version, since
+from consensus.ready import Outgoing, Unwritten
+from consensus.types import HardState, NodeId
 
 
 class Outbox:
-    """Invariant: `_flying` is None exactly while no write is under way."""
+    """Messages, and the hard state that is durable or on its way there.
 
-    __slots__ = ("_flying", "_free", "_held")
+    durable: what the newest landed write left; its commit index may lag behind the log's.
+    Invariant: `_flying` is None exactly while no write is under way.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_flying", "_flying_state", "_free", "_held", "_log", "_versions", "durable")
+
+    def __init__(self, log: Log, durable: HardState) -> None:
+        self._log = log
+        self.durable = durable
         self._free: list[Outgoing] = []
         self._held: list[Outgoing] = []
         self._flying: list[Outgoing] | None = None
+        self._flying_state: HardState | None = None
+        self._versions: dict[NodeId, int] = {}
 
-    @property
-    def is_writing(self) -> bool:
-        """Whether a write is under way."""
-        return self._flying is not None
+    def learn_version(self, peer: NodeId, version: int) -> None:
+        """The peer speaks this version; the newest is assumed until then."""
+        self._versions[peer] = version
 
-    @property
-    def holds_any(self) -> bool:
-        """Whether messages wait for the next write."""
-        return bool(self._held)
+    def understands(self, peer: NodeId, kind: type[Message]) -> bool:
+        """Whether the peer's version knows this kind of message."""
+        return self._versions.get(peer, PROTOCOL_VERSION) >= since(kind)
 
     def send(self, to: NodeId, message: AnyMessage) -> None:
         """A message that rests on nothing undurable."""
-        self._free.append(Outgoing(to, message))
+        self._put(self._free, to, message)
 
-    def send_durably(self, to: NodeId, message: AnyMessage, *, unwritten: bool) -> None:
-        """A message that rests on the whole state. unwritten: part of it is in no write yet."""
-        outgoing = Outgoing(to, message)
-        if unwritten:
-            self._held.append(outgoing)
+    def send_durably(self, to: NodeId, message: AnyMessage, hard: HardState) -> None:
+        """A message that rests on `hard`'s term and vote and on the whole log."""
+        known = self.durable if self._flying_state is None else self._flying_state
+        if (hard.term, hard.vote) != (known.term, known.vote) or self._log.has_unwritten:
+            self._put(self._held, to, message)
         elif self._flying is not None:
-            self._flying.append(outgoing)
+            self._put(self._flying, to, message)
         else:
-            self._free.append(outgoing)
+            self._put(self._free, to, message)
 
-    def write_begins(self) -> None:
-        """Everything so far is in the write that begins now."""
-        assert self._flying is None, "one write is under way at a time"
+    def take_unwritten(self, hard: HardState) -> Unwritten | None:
+        """The next write, which is under way from now on; None if nothing waits for one."""
+        if self._flying is not None:
+            return None
+        news = hard != self.durable
+        if not news and not self._log.has_unwritten and not self._held:
+            return None
         self._flying, self._held = self._held, []
+        self._flying_state = hard if news else None
+        log_start, entries = self._log.take_unwritten()
+        return Unwritten(self._flying_state, log_start, entries, self._log.last)
 
-    def write_landed(self) -> None:
-        """The write under way is durable."""
+    def landed(self) -> None:
+        """The write under way is durable, and what rests on it may leave."""
         assert self._flying is not None, "nothing is being written"
         self._free += self._flying
         self._flying = None
+        self.durable = self._flying_state or self.durable
+        self._flying_state = None
+        self._log.written()
 
     def take(self) -> tuple[Outgoing, ...]:
         """Every free message, each once."""
         free, self._free = self._free, []
         return tuple(free)
+
+    def _put(self, queue: list[Outgoing], to: NodeId, message: AnyMessage) -> None:
+        fitted = for_version(message, self._versions.get(to, PROTOCOL_VERSION))
+        if fitted is not None:
+            queue.append(Outgoing(to, fitted))

@@ -1,18 +1,19 @@
 """What a leader knows of one peer's log, and how fast it may send (thesis §10.2.1).
 
-| state     | sends                                   | leaves when                          |
-|-----------|-----------------------------------------|--------------------------------------|
-| probe     | one append a heartbeat, then waits      | the peer acknowledges → replicate    |
-| replicate | ahead of acks, within the window        | the peer refuses an append → probe   |
+| state     | sends                             | leaves when                                      |
+|-----------|-----------------------------------|--------------------------------------------------|
+| probe     | one append a heartbeat            | the peer acknowledges → replicate                |
+| replicate | ahead of acks, within the window  | the peer refuses, or acks stay away → probe      |
+| snapshot  | no append                         | the peer acknowledges what is held → replicate   |
 
-A peer whose next entry is already compacted needs certified blocks instead of entries; that is the
-caller's work, and the third state.
+"What is held" is a place in the leader's log. In the other two states, a peer whose next entry is
+compacted → snapshot (Raft §7).
 """
 
 from collections import deque
 from enum import Enum
 
-from consensus.types import RaftIndex
+from consensus.types import RaftIndex, Tick
 
 QUIET_HEARTBEATS = 4
 """Answered heartbeats without a word on what is in flight, after which it counts as lost."""
@@ -23,24 +24,27 @@ class Flow(Enum):
 
     PROBE = "probe"
     REPLICATE = "replicate"
-    BEHIND = "behind"
+    SNAPSHOT = "snapshot"
 
 
 class Progress:
     """One peer. match < next; `match` only grows within a leader's term (P17).
 
     in_flight: last index and size in bytes of each append that is not acknowledged.
+    offered: index of the newest snapshot offer, 0 if there was none.
+    silent_ticks: since the peer was last heard from, or became a peer of this leader.
     """
 
     __slots__ = (
-        "active",
         "flow",
         "in_flight",
         "in_flight_bytes",
         "match",
         "next",
+        "offered",
         "probed",
         "quiet_heartbeats",
+        "silent_ticks",
     )
 
     def __init__(self, *, next_index: int) -> None:
@@ -48,10 +52,15 @@ class Progress:
         self.next = RaftIndex(next_index)
         self.flow = Flow.PROBE
         self.probed = False
-        self.active = False
+        self.silent_ticks = 0
         self.quiet_heartbeats = 0
+        self.offered = RaftIndex(0)
         self.in_flight: deque[tuple[int, int]] = deque()
         self.in_flight_bytes = 0
+
+    def is_active(self, election_ticks: Tick) -> bool:
+        """Whether the peer was heard from within an election timeout (CheckQuorum)."""
+        return self.silent_ticks < election_ticks
 
     def may_send(self, *, messages_max: int, bytes_max: int) -> bool:
         """Whether entries may be sent now, within the window (P24)."""
@@ -69,24 +78,25 @@ class Progress:
         else:
             self.probed = True
 
-    def acknowledged(self, index: int) -> bool:
-        """The peer holds everything up to `index` durably; whether that is news."""
+    def acknowledged(self, index: int) -> None:
+        """The peer holds everything up to `index` durably; the leader's log reaches there."""
         self.quiet_heartbeats = 0
         while self.in_flight and self.in_flight[0][0] <= index:
             self.in_flight_bytes -= self.in_flight.popleft()[1]
-        news = index > self.match
+        stale = index < self.match
         self.match = max(self.match, RaftIndex(index))
         self.next = max(self.next, RaftIndex(index + 1))
-        if self.flow is not Flow.REPLICATE and index >= self.match:
+        if self.flow is not Flow.REPLICATE and not stale:
             self._enter(Flow.REPLICATE)
             self.next = RaftIndex(self.match + 1)
-        return news
 
     def refused(self, *, previous_index: int, agree_index: int) -> bool:
         """The peer lacks `previous_index`; whether that is news and `next` moved back.
 
         Refusals that are older than what is acknowledged are stale and change nothing (P17).
         """
+        if self.flow is Flow.SNAPSHOT:
+            return False
         if self.flow is Flow.REPLICATE:
             if previous_index <= self.match:
                 return False
@@ -101,7 +111,6 @@ class Progress:
 
         Appends that stay without answer over QUIET_HEARTBEATS answered heartbeats count as lost.
         """
-        self.active = True
         self.probed = False
         if self.in_flight:
             self.quiet_heartbeats += 1
@@ -115,9 +124,10 @@ class Progress:
             self.next = RaftIndex(self.match + 1)
         self.probed = False
 
-    def behind(self) -> None:
-        """The peer's next entry is compacted away."""
-        self._enter(Flow.BEHIND)
+    def offer(self, index: int) -> None:
+        """The peer's next entry is compacted away; it is offered the state at `index`."""
+        self._enter(Flow.SNAPSHOT)
+        self.offered = RaftIndex(index)
 
     def _enter(self, flow: Flow) -> None:
         self.flow = flow

@@ -5,6 +5,9 @@ and a quorum has answered a heartbeat that was sent after the read arrived (P49)
 has committed anything newer before. There are no lease reads: clocks may pause (P50).
 
 Rounds are numbered within a term and never reused; a read waits for a round that begins after it.
+A follower numbers what it asks anew each time, whatever token the driver gives, from a start that
+is drawn at random: so a late answer never serves a read that began after it (P49), not even over a
+restart.
 """
 
 from collections import deque
@@ -20,10 +23,19 @@ from consensus.types import Configuration, NodeId, RaftIndex, Term
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A read that waits at the leader. asker: None if it is the leader's own."""
+    """A read that waits at the leader. asker: None if it is the leader's own.
+
+    number: the driver's token if the read is the leader's own, else the asker's number.
+    """
 
     asker: NodeId | None
+    number: int
+
+
+@dataclass(slots=True)
+class _Asked:
     token: int
+    ticks_left: int
 
 
 @dataclass(slots=True)
@@ -86,21 +98,33 @@ class Reads:
     """One node's reads: those it asked its leader for, and those it confirms as leader.
 
     send(to, message): a message that rests on nothing undurable.
+    first_number: of what this node asks; drawn at random, 0 ≤ first_number < 2**62.
     """
 
-    __slots__ = ("_asked", "_confirmations", "_node_id", "_ready", "_send", "_settings")
+    __slots__ = (
+        "_asked",
+        "_confirmations",
+        "_next_number",
+        "_node_id",
+        "_ready",
+        "_send",
+        "_settings",
+    )
 
     def __init__(
         self,
         node_id: NodeId,
         settings: Settings,
         send: Callable[[NodeId, ReadRequest | ReadReply], None],
+        *,
+        first_number: int,
     ) -> None:
         self._node_id = node_id
         self._settings = settings
         self._send = send
         self._confirmations = Confirmations()
-        self._asked: dict[int, int] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._next_number = first_number
         self._ready: list[ReadState] = []
 
     @property
@@ -117,15 +141,16 @@ class Reads:
         if leader is None or len(self._asked) >= self._settings.reads_max:
             self._ready.append(ReadState(token, None))
         else:
-            self._asked[token] = self._settings.election_ticks
-            self._send(leader, ReadRequest(term, token))
+            self._asked[self._next_number] = _Asked(token, self._settings.election_ticks)
+            self._send(leader, ReadRequest(term, self._next_number))
+            self._next_number += 1
 
-    def accept(self, asker: NodeId | None, token: int, *, leads: bool, term: Term) -> None:
+    def accept(self, asker: NodeId | None, number: int, *, leads: bool, term: Term) -> None:
         """A read arrived, from a peer or (None) from this node: kept if this node leads."""
         if leads and len(self._confirmations) < self._settings.reads_max:
-            self._confirmations.add(Waiting(asker, token))
+            self._confirmations.add(Waiting(asker, number))
         else:
-            self._answer(Waiting(asker, token), None, term)
+            self._answer(Waiting(asker, number), None, term)
 
     def begin(self, commit: RaftIndex) -> bool:
         """Starts a round; whether heartbeats must carry it."""
@@ -147,21 +172,22 @@ class Reads:
 
     def replied(self, reply: ReadReply) -> None:
         """The leader's answer; one that nobody waits for any more is ignored (P49)."""
-        if self._asked.pop(reply.token, None) is not None:
+        asked = self._asked.pop(reply.token, None)
+        if asked is not None:
             index = None if reply.index is None else RaftIndex(reply.index)
-            self._ready.append(ReadState(reply.token, index))
+            self._ready.append(ReadState(asked.token, index))
 
     def tick(self) -> None:
         """Gives up what a leader has not answered in an election timeout."""
-        for token in [token for token, left in self._asked.items() if left <= 1]:
-            del self._asked[token]
-            self._ready.append(ReadState(token, None))
-        for token in self._asked:
-            self._asked[token] -= 1
+        for number, asked in list(self._asked.items()):
+            asked.ticks_left -= 1
+            if asked.ticks_left == 0:
+                del self._asked[number]
+                self._ready.append(ReadState(asked.token, None))
 
     def refuse_all(self, *, term: Term) -> None:
         """Another leader was asked, or this node can no longer confirm."""
-        self._ready += [ReadState(token, None) for token in self._asked]
+        self._ready += [ReadState(asked.token, None) for asked in self._asked.values()]
         self._asked.clear()
         for read in self._confirmations.drain():
             self._answer(read, None, term)
@@ -173,6 +199,6 @@ class Reads:
 
     def _answer(self, read: Waiting, index: RaftIndex | None, term: Term) -> None:
         if read.asker is None:
-            self._ready.append(ReadState(read.token, index))
+            self._ready.append(ReadState(read.number, index))
         else:
-            self._send(read.asker, ReadReply(term, read.token, index))
+            self._send(read.asker, ReadReply(term, read.number, index))

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from consensus.messages import AnyMessage
-from consensus.types import Entry, HardState, Logged, NodeId, RaftIndex, Role, Term
+from consensus.types import Entry, EntryPoint, HardState, Logged, NodeId, RaftIndex, Role, Term
 
 
 class Verdict(Enum):
@@ -21,7 +21,10 @@ class Verdict(Enum):
 
 
 class Proposals(Protocol):
-    """Signs, hashes and judges entries, and knows the wall clock. Pure but for the clock."""
+    """Signs, hashes and judges entries, and knows the wall clock. Pure but for the clock.
+
+    Signatures of transfers have at most `SIGNATURE_BYTES_MAX` bytes.
+    """
 
     def sign(self, *, term: int, index: int, previous_hash: bytes, data: bytes) -> bytes:
         """This node's signature on the entry it proposes."""
@@ -35,6 +38,14 @@ class Proposals(Protocol):
         EARLY: its time is too far ahead of this node's clock.
         """
 
+    def sign_transfer(self, *, term: int, target: NodeId) -> bytes:
+        """This node's signature, as leader of `term`, that `target` may campaign at once."""
+
+    def check_transfer(
+        self, *, leader: NodeId, term: int, target: NodeId, signature: bytes
+    ) -> bool:
+        """Whether `signature` is that of `leader`."""
+
     def now_ms(self) -> int:
         """This node's clock, for vote requests."""
 
@@ -46,11 +57,24 @@ class Proposals(Protocol):
 class ProposalRefused:
     """The data was not proposed, and certainly not by this call.
 
-    why: "not-leader" (leader says who is, if known) or "too-much-uncommitted" (try again later).
+    why: "not-leader" (leader says who is, if known), "too-much-uncommitted" (try again later),
+    "transferring" (leadership is being handed over), or "change-pending" (a configuration step has
+    to wait for the one before, or for the term's first entry to commit).
     """
 
     why: str
     leader: NodeId | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRefused:
+    """Leadership is not being handed over.
+
+    why: "not-leader", "itself" (the target leads already), "not-a-voter", "transferring" (to
+    somebody else), or "too-old" (the target's version knows no transfer).
+    """
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +110,8 @@ class CommittedReplaced:
     sender: NodeId
     kept: Entry
     refused: Entry
+    previous_hash_kept: bytes
+    previous_hash_refused: bytes
 
 
 Evidence = Equivocation | CommittedReplaced
@@ -101,11 +127,23 @@ class SoftState:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotWanted:
+    """This node is behind where the leader's log begins: it needs the state at `point` or later.
+
+    The driver fetches it, from whomever, and checks it; a leader's word is no proof (P41).
+    """
+
+    leader: NodeId
+    point: EntryPoint
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Everything that can be carried out now, in any order.
 
     committed: entries to execute, in order, each handed out once.
     soft_state: set when it changed.
+    snapshot: a state to fetch; it is said again from time to time until it is installed.
     """
 
     messages: tuple[Outgoing, ...]
@@ -113,16 +151,19 @@ class Ready:
     reads: tuple[ReadState, ...]
     evidence: tuple[Evidence, ...]
     soft_state: SoftState | None
+    snapshot: SnapshotWanted | None
 
 
 @dataclass(frozen=True, slots=True)
 class Unwritten:
     """One synced write. Entries replace whatever the store holds at their indexes and above.
 
-    hard_state: None if it did not change. last_index: the log's end after the write; entries that
-    the store holds above it must go with the same write.
+    hard_state: None if it did not change. log_start: the entry after which the log begins from now
+    on, None if that did not change; entries at or below it go with the same write. last_index: the
+    log's end after the write; entries that the store holds above it go with the same write.
     """
 
     hard_state: HardState | None
+    log_start: EntryPoint | None
     entries: tuple[Logged, ...]
     last_index: int

@@ -1,125 +1,22 @@
-"""The log's two sides: what a follower does with an append, and how a leader spreads its log.
+"""How a leader spreads its log: what goes to whom, and what is committed.
 
-Follower (Raft §5.3): an append counts if the log holds its previous entry. Entries that are there
-already stay (P15), a conflicting suffix goes unless it is committed (P20), and the answer speaks of
-no more than the message proved (P16).
-
-Leader: entries flow to each peer within a window (`consensus.progress`); an index is committed once
-a quorum holds it durably and it is of the leader's own term (Raft §5.4.2, P1).
+Entries flow to each peer within a window (`consensus.progress`); an index is committed once a
+quorum holds it durably and it is of the leader's own term (Raft §5.3, §5.4.2, P1). A peer whose
+next entry is compacted is offered the state where the log begins (Raft §7).
 """
 
-from dataclasses import dataclass
-from enum import Enum
-
 from consensus.log import Log, data_bytes
-from consensus.messages import ENTRIES_MAX, Append
+from consensus.messages import ENTRIES_MAX, Append, SnapshotOffer
 from consensus.progress import Flow, Progress
 from consensus.quorum import quorum_index
-from consensus.ready import CommittedReplaced, Equivocation, Evidence, Proposals, Verdict
 from consensus.settings import Settings
-from consensus.types import Configuration, Entry, Logged, NodeId, RaftIndex, Term
-
-
-class Answer(Enum):
-    """What a follower makes of an append."""
-
-    MATCHED = "matched"
-    MISSING_PREVIOUS = "missing previous"
-    EARLY = "early"
-    IGNORED = "ignored"
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The outcome of an append. index: how far the log matches the leader's; 0 unless MATCHED."""
-
-    answer: Answer
-    index: RaftIndex = RaftIndex(0)
-    evidence: Evidence | None = None
-
-
-def receive_append(log: Log, proposals: Proposals, sender: NodeId, append: Append) -> Received:
-    """Lets an append of the current term's leader into the log, as far as it holds."""
-    if append.previous_index < log.commit:
-        known = log.term_at(append.previous_index)
-        if known is not None and known != append.previous_term:
-            return Received(Answer.IGNORED)
-    previous_term = log.term_at(append.previous_index)
-    if previous_term is None or previous_term != append.previous_term:
-        if append.previous_index <= log.commit:
-            return Received(Answer.MATCHED, log.commit)
-        return Received(Answer.MISSING_PREVIOUS)
-    index = append.previous_index
-    for place, entry in enumerate(append.entries):
-        if entry.index != index + 1 or entry.term > append.term:
-            return Received(Answer.IGNORED)
-        if entry.index > log.last or log.term_at(entry.index) != entry.term:
-            return _extend(log, proposals, sender, append, place)
-        if not _is_same(log, entry):
-            return _refuse_second(log, proposals, entry)
-        index += 1
-    log.commit_to(min(append.commit, index))
-    return Received(Answer.MATCHED, RaftIndex(index))
-
-
-def _is_same(log: Log, entry: Entry) -> bool:
-    return log.get(entry.index).entry == entry
-
-
-def _refuse_second(log: Log, proposals: Proposals, entry: Entry) -> Received:
-    """Another entry for a (term, index) that is taken: its signature decides what it is (A1)."""
-    kept = log.get(entry.index).entry
-    previous_hash = log.hash_at(entry.index - 1)
-    if kept.proposer != entry.proposer or kept.data == entry.data:
-        return Received(Answer.IGNORED)
-    if proposals.check(entry, previous_hash) is Verdict.FORGED:
-        return Received(Answer.IGNORED)
-    evidence = Equivocation(kept, entry, previous_hash, previous_hash)
-    return Received(Answer.IGNORED, evidence=evidence)
-
-
-def _extend(log: Log, proposals: Proposals, sender: NodeId, append: Append, place: int) -> Received:
-    """Appends the entries from `place` on, replacing a suffix that conflicts with them."""
-    entries = append.entries[place:]
-    first = entries[0].index
-    logged: list[Logged] = []
-    previous_hash = log.hash_at(first - 1)
-    verdict = Verdict.ACCEPT
-    for number, entry in enumerate(entries):
-        foreign = entry.term == append.term and entry.proposer != sender
-        if entry.index != first + number or entry.term > append.term or foreign:
-            return Received(Answer.IGNORED)
-        verdict = proposals.check(entry, previous_hash)
-        if verdict is Verdict.EARLY and entry.index <= append.commit:
-            verdict = Verdict.ACCEPT
-        if verdict is not Verdict.ACCEPT:
-            break
-        previous_hash = proposals.entry_hash(entry, previous_hash)
-        logged.append(Logged(entry, previous_hash))
-    if not logged:
-        return Received(Answer.EARLY if verdict is Verdict.EARLY else Answer.IGNORED)
-    if first <= log.commit:
-        kept = log.get(first).entry
-        return Received(Answer.IGNORED, evidence=CommittedReplaced(sender, kept, entries[0]))
-    if first <= log.last:
-        log.truncate(first)
-    log.append(logged)
-    log.commit_to(min(append.commit, log.last))
-    return Received(Answer.MATCHED, log.last)
+from consensus.types import Configuration, Entry, NodeId, RaftIndex, Term
 
 
 class Replicator:
     """A leader's view of everyone else, and its own log as one of the copies."""
 
-    __slots__ = (
-        "_configuration",
-        "_log",
-        "_own_id",
-        "_settings",
-        "_term",
-        "peers",
-        "refused_early",
-    )
+    __slots__ = ("_configuration", "_log", "_own_id", "_settings", "_term", "peers")
 
     def __init__(
         self, own_id: NodeId, term: Term, log: Log, settings: Settings, configuration: Configuration
@@ -130,7 +27,6 @@ class Replicator:
         self._settings = settings
         self._configuration = configuration
         self.peers: dict[NodeId, Progress] = {}
-        self.refused_early: set[NodeId] = set()
         self.adopt(configuration)
 
     def adopt(self, configuration: Configuration) -> None:
@@ -142,18 +38,19 @@ class Replicator:
             if node != self._own_id
         }
 
-    def next_append(self, peer: NodeId, *, even_empty: bool = False) -> Append | None:
-        """The next append for a peer, None if nothing may or needs to go.
+    def next_message(
+        self, peer: NodeId, *, even_empty: bool = False
+    ) -> Append | SnapshotOffer | None:
+        """The next message for a peer, None if nothing may or needs to go.
 
         even_empty: an append without entries too, which carries the commit index.
         """
         progress = self.peers[peer]
-        if progress.flow is Flow.BEHIND:
+        if progress.flow is Flow.SNAPSHOT:
             return None
         previous = self._log.point(progress.next - 1)
         if previous is None:
-            progress.behind()
-            return None
+            return self.offer(peer)
         entries: tuple[Entry, ...] = ()
         if self._log.last >= progress.next and progress.may_send(
             messages_max=self._settings.in_flight_messages_max,
@@ -166,6 +63,12 @@ class Replicator:
             size = data_bytes(entries)
             progress.sent(last_index=entries[-1].index, size_bytes=size)
         return Append(self._term, previous.index, previous.term, entries, self._log.commit)
+
+    def offer(self, peer: NodeId) -> SnapshotOffer:
+        """Offers the state where the log begins; no append goes until the peer is there."""
+        start = self._log.compacted
+        self.peers[peer].offer(start.index)
+        return SnapshotOffer(self._term, start.index, start.term, start.hash)
 
     def _slice(self, first: int) -> tuple[Entry, ...]:
         entries: list[Entry] = []
@@ -191,9 +94,12 @@ class Replicator:
         """How far the peer may be told to commit: what it is known to hold (P19)."""
         return min(self._log.commit, self.peers[peer].match)
 
-    def take_active(self) -> set[NodeId]:
-        """Who was heard from since the last time, this node included (CheckQuorum)."""
-        active = {node for node, progress in self.peers.items() if progress.active}
+    def tick(self) -> None:
+        """One tick of silence for everyone."""
         for progress in self.peers.values():
-            progress.active = False
-        return active | {self._own_id}
+            progress.silent_ticks += 1
+
+    def active(self) -> set[NodeId]:
+        """Who was heard from within an election timeout, this node included (CheckQuorum)."""
+        ticks = self._settings.election_ticks
+        return {node for node, each in self.peers.items() if each.is_active(ticks)} | {self._own_id}

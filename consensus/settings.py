@@ -19,6 +19,10 @@ class Settings:
     cached_bytes_max: data bytes of stored entries kept in memory.
     committed_bytes_max: data bytes handed out for execution at once, one entry at least.
     reads_max: reads that wait for a leader's confirmation; beyond it they are refused.
+    pre_vote: ask whether one would be elected before standing (thesis §9.6).
+    check_quorum: a leader that does not hear from a quorum for election_ticks steps down, and
+    voters that hear from a leader refuse whoever else asks (thesis §4.2.3, §6.2). Without these
+    two a node that is cut off disturbs the others, so they are for tests and comparisons.
     """
 
     election_ticks: Tick = Tick(10)
@@ -30,10 +34,13 @@ class Settings:
     cached_bytes_max: int = 32 * 1024 * 1024
     committed_bytes_max: int = 8 * 1024 * 1024
     reads_max: int = 10_000
+    pre_vote: bool = True
+    check_quorum: bool = True
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) < 1:
+            value = getattr(self, name)
+            if not isinstance(value, bool) and value < 1:
                 raise ValueError(f"{name} must be at least 1")
         if self.election_ticks < 2 * self.heartbeat_ticks:
             raise ValueError("election_ticks must be at least twice heartbeat_ticks")

@@ -80,8 +80,9 @@ class HardState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 class Configuration(msgspec.Struct, frozen=True):
     """Who takes part. `incoming` is empty unless a change is joint (Raft §6).
 
-    Each tuple is sorted and without repeats. learners: receive everything and never vote
-    (thesis §4.2.1).
+    Each tuple is sorted and without repeats, and no learner votes. learners: receive everything
+    and count for nothing (thesis §4.2.1); a node that has left the voters is served for as long as
+    it is named here, and each driver may name others.
     """
 
     voters: tuple[NodeId, ...]
@@ -97,3 +98,12 @@ class Configuration(msgspec.Struct, frozen=True):
     def members(self) -> tuple[NodeId, ...]:
         """Everyone, sorted."""
         return tuple(sorted({*self.voters, *self.incoming, *self.learners}))
+
+    def may_become(self, after: "Configuration") -> bool:
+        """Whether `after` is one step from here (Raft §6): enter a joint change, leave it, or
+        other learners beside the same voters."""
+        if (after.voters, after.incoming) == (self.voters, self.incoming):
+            return True
+        if self.incoming:
+            return (after.voters, after.incoming) == (self.incoming, ())
+        return after.voters == self.voters

@@ -10,6 +10,7 @@ shown as another:
 |------------------|---------------------------|----------------------------------------------|
 | record           | department (record key)   | the header's bytes                           |
 | proposal         | leader (proposal key)     | term ‖ index ‖ previous hash ‖ SHA-256(data) |
+| transfer         | leader (proposal key)     | term ‖ the next leader's node id             |
 | exchange-request | consumer (record key)     | the request's bytes                          |
 | genesis          | founder (record key)      | nothing: the ledger id is the genesis' hash  |
 | enrolment        | every enrolled key        | the enrolment's bytes; ledger id all zero    |
@@ -67,6 +68,13 @@ def entry_hash(
         ledger_id, term=term, index=index, previous_hash=previous_hash, data=data
     )
     return sha256(statement).digest()
+
+
+def transfer_statement(ledger_id: bytes, *, term: int, target: bytes) -> bytes:
+    """What the leader of `term` signs to let `target` (a node id, 32 bytes) campaign at once."""
+    if len(target) != 32:
+        raise ValueError("a node id has 32 bytes")
+    return _preimage("transfer", ledger_id, term.to_bytes(8, "big") + target)
 
 
 def exchange_request_statement(ledger_id: bytes, request: bytes) -> bytes:

@@ -12,7 +12,7 @@ from contracts.state import View
 from ledger import store_keys
 from ledger.entries import Entry, parse_entry
 from ledger.errors import Malformed
-from ledger.statements import entry_hash, proposal_statement
+from ledger.statements import entry_hash, proposal_statement, transfer_statement
 from node.errors import StoreCorrupt
 from node.ports import Clock, NodeSigner, SignatureChecker, StoreReader
 from node.write_buffer import WriteBuffer
@@ -25,6 +25,7 @@ Value = TypeVar("Value")
 _ENCODER = msgspec.msgpack.Encoder()
 _LOGGED = msgspec.msgpack.Decoder(Logged)
 _HARD_STATE = msgspec.msgpack.Decoder(HardState)
+_START = msgspec.msgpack.Decoder(EntryPoint)
 
 
 class RaftLog:
@@ -32,12 +33,16 @@ class RaftLog:
 
     def __init__(self, buffer: WriteBuffer, store: StoreReader, *, ledger_id: bytes) -> None:
         self._buffer = buffer
-        self._start = EntryPoint(0, 0, ledger_id)
+        start = buffer.get(store_keys.FIRST_ENTRY_MARK)
+        self._start = (
+            EntryPoint(0, 0, ledger_id) if start is None else _decode(_START, start, "log start")
+        )
         last = next(
             iter(store.scan(store_keys.ENTRY, bytes([store_keys.ENTRY[0] + 1]), reverse=True)),
             None,
         )
-        self._last = 0 if last is None else store_keys.read_number(last[0][1:])
+        self._first = self._start.index + 1
+        self._last = self._start.index if last is None else store_keys.read_number(last[0][1:])
 
     def hard_state(self) -> HardState:
         """The stored hard state."""
@@ -45,11 +50,11 @@ class RaftLog:
         return HardState() if value is None else _decode(_HARD_STATE, value, "hard state")
 
     def compacted(self) -> EntryPoint:
-        """The log is kept from its first entry on; before it is the ledger id."""
+        """The place before the first stored entry; in a whole log its hash is the ledger id."""
         return self._start
 
     def last_index(self) -> int:
-        """The last stored entry's index, 0 if there is none."""
+        """The last stored entry's index, that of `compacted()` if there is none."""
         return self._last
 
     def entry(self, index: int) -> Logged | None:
@@ -65,6 +70,12 @@ class RaftLog:
             self._buffer.put(store_keys.entry_key(logged.entry.index), _ENCODER.encode(logged))
         for index in range(unwritten.last_index + 1, self._last + 1):
             self._buffer.delete(store_keys.entry_key(index))
+        if unwritten.log_start is not None:
+            self._start = unwritten.log_start
+            self._buffer.put(store_keys.FIRST_ENTRY_MARK, _ENCODER.encode(self._start))
+            for index in range(self._first, min(self._start.index, self._last) + 1):
+                self._buffer.delete(store_keys.entry_key(index))
+            self._first = self._start.index + 1
         self._last = unwritten.last_index
 
 
@@ -132,6 +143,20 @@ class NodeProposals:
         except Malformed:
             return Verdict.FORGED
         return Verdict.EARLY if self.is_early(content.time_ms) else Verdict.ACCEPT
+
+    def sign_transfer(self, *, term: int, target: bytes) -> bytes:
+        """The proposal key's signature."""
+        return self._signer.sign_proposal(
+            transfer_statement(self._ledger_id, term=term, target=target)
+        )
+
+    def check_transfer(self, *, leader: bytes, term: int, target: bytes, signature: bytes) -> bool:
+        """Whether the leader signed that `target` may campaign at once."""
+        known = consortium.node(self._view, leader)
+        if known is None:
+            return False
+        statement = transfer_statement(self._ledger_id, term=term, target=target)
+        return self._check(known.description.proposal_key, statement, signature)
 
     def now_ms(self) -> int:
         """This node's clock."""

@@ -40,8 +40,8 @@ def bug(name: str, pitfall: str, *patches: tuple[str, str, str]) -> Bug:
 
 
 NO_HASH_CHECK = (
-    "consensus.core:Raft._answered",
-    "if point is None or point.hash != message.hash:",
+    "consensus.leading:Leading._acknowledged",
+    "if point is None or point.hash != reply.hash:",
     "if point is None:",
 )
 
@@ -121,7 +121,7 @@ BUGS = (
         "an append that comes late removes what came after it",
         "P15",
         (
-            "consensus.replication:receive_append",
+            "consensus.following:receive_append",
             "    log.commit_to(min(append.commit, index))\n",
             "    if append.entries and log.commit <= index < log.last:\n"
             "        log.truncate(index + 1)\n"
@@ -132,7 +132,7 @@ BUGS = (
         "an acknowledgement says more than the message proved",
         "P16",
         (
-            "consensus.replication:receive_append",
+            "consensus.following:receive_append",
             "return Received(Answer.MATCHED, RaftIndex(index))",
             "return Received(Answer.MATCHED, log.last)",
         ),
@@ -160,13 +160,18 @@ BUGS = (
             "return min(self._log.commit, self.peers[peer].match)",
             "return self._log.commit",
         ),
+        (
+            "consensus.following:Following.receive_heartbeat",
+            "if self._log.last_term == heartbeat.term:",
+            "if True:",
+        ),
     ),
     bug(
         "an append is believed without its previous entry",
         "§5.3",
         (
-            "consensus.replication:receive_append",
-            "if previous_term is None or previous_term != append.previous_term:",
+            "consensus.following:receive_append",
+            "if previous_term != append.previous_term:",
             "if previous_term is None:",
         ),
     ),
@@ -197,9 +202,9 @@ BUGS = (
         "a follower acknowledges before its copy is durable",
         "P45",
         (
-            "consensus.core:Raft._receive_append",
-            "self._send_durably(sender, reply)",
-            "self._send(sender, reply)",
+            "consensus.following:Following._acknowledge",
+            "self._send_durably(leader,",
+            "self._send(leader,",
         ),
     ),
     bug(
@@ -208,8 +213,8 @@ BUGS = (
         ("consensus.core:Raft._durable_vote", "return", "return True or"),
         (
             "consensus.core:Raft._stand",
-            "self._ask_voters(request, gated=True)",
-            "self._ask_voters(request, gated=False)",
+            "self._send_durably(voter, request)",
+            "self._send(voter, request)",
         ),
         (
             "consensus.core:Raft._stand",
@@ -249,9 +254,9 @@ BUGS = (
         "a new leader serves reads before it has committed in its term",
         "P48",
         (
-            "consensus.core:Raft._begin_reads",
-            "if self._replicator is None or self._log.term_at(self._log.commit) != self._term:",
-            "if self._replicator is None:",
+            "consensus.leading:Leading.begin_reads",
+            "if self._committed_own and",
+            "if",
         ),
     ),
     bug(

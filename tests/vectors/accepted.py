@@ -283,6 +283,12 @@ def statement_vectors() -> Iterator[Vector]:
             },
         ),
         (
+            "transfer",
+            CITY.proposal_signer("health"),
+            statements.transfer_statement(ledger_id, term=4, target=CITY.node_ids[0]),
+            {"term": 4, "target": CITY.node_ids[0]},
+        ),
+        (
             "exchange-request",
             record_signer,
             statements.exchange_request_statement(ledger_id, request),

@@ -16,6 +16,7 @@ from ledger.statements import (
     genesis_statement,
     proposal_statement,
     record_statement,
+    transfer_statement,
 )
 
 LEDGER = bytes(range(32))
@@ -35,6 +36,10 @@ def proposed(ledger_id: bytes, term: int, index: int, previous_hash: bytes, data
     )
 
 
+def transferred(ledger_id: bytes, term: int, target: bytes) -> bytes:
+    return transfer_statement(ledger_id, term=term, target=target)
+
+
 def cosigned(ledger_id: bytes, height: int, tree_size: int, root: bytes, timestamp_s: int) -> bytes:
     return cosignature_message(Checkpoint(ledger_id, height, tree_size, root), timestamp_s)
 
@@ -42,6 +47,7 @@ def cosigned(ledger_id: bytes, height: int, tree_size: int, root: bytes, timesta
 STATEMENTS = {
     record_statement: st.tuples(hashes, payloads),
     proposed: st.tuples(hashes, numbers, numbers, hashes, payloads),
+    transferred: st.tuples(hashes, numbers, hashes),
     exchange_request_statement: st.tuples(hashes, payloads),
     genesis_statement: st.tuples(hashes),
     enrolment_statement: st.tuples(payloads),
@@ -91,6 +97,13 @@ def test_a_proposal_says_term_index_previous_hash_and_the_datas_digest(
     )
 
 
+@given(hashes, numbers, hashes)
+def test_a_transfer_says_term_and_target(ledger_id: bytes, term: int, target: bytes) -> None:
+    payload = term.to_bytes(8, "big") + target
+    preimage = transferred(ledger_id, term, target)
+    assert purpose_of(preimage) == ("transfer", ledger_id, payload)
+
+
 @given(hashes, payloads)
 def test_purpose_ledger_and_payload_can_be_read_back(ledger_id: bytes, payload: bytes) -> None:
     assert purpose_of(record_statement(ledger_id, payload)) == ("record", ledger_id, payload)
@@ -124,8 +137,8 @@ def test_a_statement_is_the_same_each_time_it_is_made(one) -> None:
 
 def test_every_statement_of_the_module_is_among_those_compared() -> None:
     public = {name for name in dir(statements) if name.endswith("_statement")}
-    compared = {make.__name__ for make in STATEMENTS} - {"proposed", "cosigned"}
-    assert public == compared | {"proposal_statement"}
+    compared = {make.__name__ for make in STATEMENTS} - {"proposed", "transferred", "cosigned"}
+    assert public == compared | {"proposal_statement", "transfer_statement"}
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
@@ -140,6 +153,8 @@ def test_ledger_ids_and_entry_hashes_of_another_length_are_a_mistake_of_the_call
         proposed(LEDGER, 1, 1, wrong, b"")
     with pytest.raises(ValueError, match="a ledger id has 32 bytes"):
         proposed(wrong, 1, 1, LEDGER, b"")
+    with pytest.raises(ValueError, match="a node id has 32 bytes"):
+        transferred(LEDGER, 1, wrong)
 
 
 @pytest.mark.parametrize("number", [-1, 2**64])

@@ -405,7 +405,7 @@ def test_list_heads_rebuild_from_their_items() -> None:
 
 
 def test_statements_are_laid_out_as_documented_and_signed() -> None:
-    assert len(of_format("statement")) == 5
+    assert len(of_format("statement")) == 6
     for vector in of_format("statement"):
         if vector["purpose"] == "proposal":
             numbers = vector["term"].to_bytes(8, "big") + vector["index"].to_bytes(8, "big")
@@ -413,6 +413,8 @@ def test_statements_are_laid_out_as_documented_and_signed() -> None:
             payload = numbers + field(vector, "previous_hash") + digest
             assert sha256(data_of(vector)).digest() == field(vector, "entry_hash")
             assert field(vector, "entry_hash") == field(BY_NAME["entry/enter-joint"], "entry_hash")
+        elif vector["purpose"] == "transfer":
+            payload = vector["term"].to_bytes(8, "big") + field(vector, "target")
         else:
             payload = field(vector, "payload")
         head = f"concordat/{vector['purpose']}/v1\x00".encode()

@@ -1,0 +1,204 @@
+"""What a follower does with what its leader sends: appends, heartbeats, snapshot offers.
+
+1. An append counts if the log holds its previous entry (Raft §5.3). Entries that are there already
+   stay (P15), a conflicting suffix goes unless it is committed (P20), and the answer speaks of no
+   more than the message proved (P16).
+2. A heartbeat commits only where the log ends in an entry of the leader's own term: then the whole
+   log is the leader's (log matching, Raft §5.3), whatever the heartbeat says (P19).
+3. An offer of what is committed here already is answered and changes nothing (P38); else the
+   driver is asked to fetch the state.
+4. A leader that signed two entries for one place, or would replace a committed one, is not followed
+   for the rest of its term; what it signed is evidence (P20, A1, A12).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from consensus import messages as m
+from consensus.log import Log
+from consensus.messages import Append
+from consensus.ready import (
+    CommittedReplaced,
+    Equivocation,
+    Evidence,
+    Proposals,
+    SnapshotWanted,
+    Verdict,
+)
+from consensus.types import Entry, EntryPoint, Logged, NodeId, RaftIndex, Term
+
+
+class Answer(Enum):
+    """What a follower makes of an append."""
+
+    MATCHED = "matched"
+    MISSING_PREVIOUS = "missing previous"
+    EARLY = "early"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The outcome of an append. index: how far the log matches the leader's; 0 unless MATCHED."""
+
+    answer: Answer
+    index: RaftIndex = RaftIndex(0)
+    evidence: Evidence | None = None
+
+
+def receive_append(log: Log, proposals: Proposals, sender: NodeId, append: Append) -> Received:
+    """Lets an append of the current term's leader into the log, as far as it holds."""
+    previous_term = log.term_at(append.previous_index)
+    if previous_term != append.previous_term:
+        if append.previous_index > log.commit:
+            return Received(Answer.MISSING_PREVIOUS)
+        if previous_term is None:
+            return Received(Answer.MATCHED, log.commit)
+        return Received(Answer.IGNORED)
+    index = append.previous_index
+    term = append.previous_term
+    for place, entry in enumerate(append.entries):
+        if not _continues(entry, index=index, term=term, append=append):
+            return Received(Answer.IGNORED)
+        if log.term_at(entry.index) != entry.term:
+            return _extend(log, proposals, sender, append, place)
+        if log.get(entry.index).entry != entry:
+            return _refuse_second(log, proposals, entry)
+        index, term = entry.index, entry.term
+    log.commit_to(min(append.commit, index))
+    return Received(Answer.MATCHED, RaftIndex(index))
+
+
+def _continues(entry: Entry, *, index: int, term: int, append: Append) -> bool:
+    """Whether an entry may stand after (index, term): no gap, and terms never fall."""
+    return entry.index == index + 1 and term <= entry.term <= append.term
+
+
+def _refuse_second(log: Log, proposals: Proposals, entry: Entry) -> Received:
+    """Another entry for a (term, index) that is taken: its signature decides what it is (A1)."""
+    kept = log.get(entry.index).entry
+    previous_hash = log.hash_at(entry.index - 1)
+    if kept.proposer != entry.proposer or kept.data == entry.data:
+        return Received(Answer.IGNORED)
+    if proposals.check(entry, previous_hash) is Verdict.FORGED:
+        return Received(Answer.IGNORED)
+    evidence = Equivocation(kept, entry, previous_hash, previous_hash)
+    return Received(Answer.IGNORED, evidence=evidence)
+
+
+def _extend(log: Log, proposals: Proposals, sender: NodeId, append: Append, place: int) -> Received:
+    """Appends the entries from `place` on, replacing a suffix that conflicts with them."""
+    entries = append.entries[place:]
+    first = entries[0].index
+    logged: list[Logged] = []
+    previous_hash = log.hash_at(first - 1)
+    verdict = Verdict.ACCEPT
+    index, term = first - 1, entries[0].term
+    for entry in entries:
+        foreign = entry.term == append.term and entry.proposer != sender
+        if foreign or not _continues(entry, index=index, term=term, append=append):
+            return Received(Answer.IGNORED)
+        index, term = entry.index, entry.term
+        verdict = proposals.check(entry, previous_hash)
+        if verdict is Verdict.EARLY and entry.index <= append.commit:
+            verdict = Verdict.ACCEPT
+        if verdict is not Verdict.ACCEPT:
+            break
+        previous_hash = proposals.entry_hash(entry, previous_hash)
+        logged.append(Logged(entry, previous_hash))
+    if not logged:
+        return Received(Answer.EARLY if verdict is Verdict.EARLY else Answer.IGNORED)
+    if first <= log.commit:
+        kept = log.get(first).entry
+        before = log.hash_at(first - 1)
+        evidence = CommittedReplaced(sender, kept, entries[0], before, before)
+        return Received(Answer.IGNORED, evidence=evidence)
+    if first <= log.last:
+        log.truncate(first)
+    log.append(logged)
+    log.commit_to(min(append.commit, log.last))
+    return Received(Answer.MATCHED, log.last)
+
+
+class Following:
+    """A node's part as follower.
+
+    send(to, message), send_durably(to, message): the second waits for all it rests on.
+    evidence: what was found since the driver took it. wanted: the newest state to fetch.
+    """
+
+    __slots__ = (
+        "_distrusted_term",
+        "_log",
+        "_proposals",
+        "_send",
+        "_send_durably",
+        "evidence",
+        "wanted",
+    )
+
+    def __init__(
+        self,
+        log: Log,
+        proposals: Proposals,
+        *,
+        send: Callable[[NodeId, m.AnyMessage], None],
+        send_durably: Callable[[NodeId, m.AnyMessage], None],
+    ) -> None:
+        self._log = log
+        self._proposals = proposals
+        self._send = send
+        self._send_durably = send_durably
+        self._distrusted_term = Term(0)
+        self.evidence: list[Evidence] = []
+        self.wanted: SnapshotWanted | None = None
+
+    def trusts(self, term: Term) -> bool:
+        """Whether the leader of `term` was not caught in a lie."""
+        return term != self._distrusted_term
+
+    def receive_append(self, sender: NodeId, append: m.Append) -> None:
+        """An append of the current term's leader."""
+        received = receive_append(self._log, self._proposals, sender, append)
+        if received.evidence is not None:
+            self.evidence.append(received.evidence)
+            self._distrusted_term = Term(append.term)
+        match received.answer:
+            case Answer.MATCHED:
+                self._acknowledge(sender, append.term, received.index)
+            case Answer.MISSING_PREVIOUS | Answer.EARLY:
+                hint = self._log.newest_at_most(
+                    index=append.previous_index, term=append.previous_term
+                )
+                early = received.answer is Answer.EARLY
+                self._send(
+                    sender,
+                    m.AppendRefused(
+                        append.term, append.previous_index, hint.index, hint.term, early
+                    ),
+                )
+
+    def receive_heartbeat(self, sender: NodeId, heartbeat: m.Heartbeat) -> None:
+        """A heartbeat of the current term's leader."""
+        if self._log.last_term == heartbeat.term:
+            self._log.commit_to(min(heartbeat.commit, self._log.last))
+        self._send(sender, m.HeartbeatReply(heartbeat.term, heartbeat.round))
+
+    def receive_offer(self, sender: NodeId, offer: m.SnapshotOffer) -> None:
+        """The current term's leader has compacted what this log lacks, as far as it knows.
+
+        What the log holds already is committed by the offer, as Raft §7 says of a snapshot that
+        describes a prefix of the log.
+        """
+        point = EntryPoint(offer.index, offer.entry_term, offer.hash)
+        if offer.index <= self._log.commit:
+            self._acknowledge(sender, offer.term, self._log.commit)
+        elif self._log.point(offer.index) == point:
+            self._log.commit_to(offer.index)
+            self._acknowledge(sender, offer.term, RaftIndex(offer.index))
+        else:
+            self.wanted = SnapshotWanted(sender, point)
+
+    def _acknowledge(self, leader: NodeId, term: int, index: RaftIndex) -> None:
+        self._send_durably(leader, m.AppendReply(term, index, self._log.hash_at(index)))
