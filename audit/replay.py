@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from contracts.consortium import genesis_state
+from contracts.consortium import genesis_state, step_between
 from contracts.machine import Candidate, ExecutedBlock, Tip, execute_entry, genesis_tip
 from ledger import store_keys
 from ledger.blocks import BlockHeader
@@ -68,6 +68,8 @@ class Replay:
     ) -> Replayed:
         """Executes the next block's records as its header says it was made.
 
+        The configuration step is not in the leaves: if the header's voters differ from those before
+        it, there is only one step that can have made them, and it counts only if it was due.
         What comes out has refused records, or another header, where the ledger is wrong.
         """
         block = execute_entry(
@@ -75,7 +77,7 @@ class Replay:
             tip=self.tip,
             term=header.term,
             entry_hash=header.entry_hash,
-            entry=Entry(header.time_ms, None, ()),
+            entry=Entry(header.time_ms, step_between(self.tip.voters, header.voters), ()),
             candidates=[
                 Candidate(record, "", signature_valid=valid)
                 for record, valid in zip(records, signatures, strict=True)

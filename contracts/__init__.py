@@ -5,7 +5,10 @@ carries one, and the block's time and height. It answers with writes or with a r
 (`contracts.refusals`). It reads no clock, no list and no attachment, so every node and every
 auditor comes to the same answer.
 
-    consortium   who takes part: departments, nodes, keys, settings
+    consortium   who takes part: departments, nodes, keys, voters, settings
+    governance   proposals and ballots about that
+    membership   what can be decided, and what each decision changes
+    keys         record keys that a department adds and revokes by itself
     catalog      datasets and their fields
     grants       who may read what, for which purpose, on which legal basis, until when
     exchanges    receipts, acknowledgements, denials, voids

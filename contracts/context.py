@@ -3,18 +3,22 @@
 from dataclasses import dataclass
 
 from contracts.state import Overlay, setting_key
+from ledger.blocks import VoterSets
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """One record's surroundings.
 
+    ledger_id: 32 bytes. voters: in force after the block's configuration step.
     state: as just before the record; what the contract writes goes there.
     department, record_id: the author, and the record's id (32 bytes).
     time_ms, height: of the block. document: the attached document, None if there is none.
     items: how many items are attached; 0 if none.
     """
 
+    ledger_id: bytes
+    voters: VoterSets
     state: Overlay
     department: str
     actor: str

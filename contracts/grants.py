@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from contracts.catalog import FIELDS_MAX, FieldName, dataset
+from contracts.consortium import out_of_force
 from contracts.context import Context
 from contracts.refusals import Refusal
 from contracts.state import View, grant_key, grants_list, held_list
@@ -124,7 +125,7 @@ def standing(view: View, value: Grant, *, time_ms: int) -> Refusal | None:
     offered = dataset(view, request.provider, request.dataset)
     if offered is None or offered.status == "withdrawn":
         return Refusal("dataset-withdrawn", f"{request.provider}/{request.dataset}")
-    return None
+    return out_of_force(view, request.provider) or out_of_force(view, value.consumer)
 
 
 def exhausted(value: Grant, *, exchanges: int, rows: int) -> Refusal | None:

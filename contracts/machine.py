@@ -10,7 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.consortium import department_of_key, genesis_voters, member, setting
+from contracts.consortium import (
+    department_of_key,
+    genesis_voters,
+    out_of_force,
+    setting,
+    voters_after,
+)
 from contracts.context import Context
 from contracts.exchanges import lines_fault
 from contracts.refusals import Refusal
@@ -165,14 +171,19 @@ class Execution:
         height: Height,
         time_ms: int,
         view: View,
+        voters: VoterSets,
         nonce_used: Callable[[bytes, bytes], bool],
         attachments_may_be_missing: bool = False,
     ) -> None:
-        """nonce_used(key, nonce): whether an earlier block accepted a record with both."""
+        """voters: in force after the entry's step.
+
+        nonce_used(key, nonce): whether an earlier block accepted a record with both.
+        """
         self._ledger_id = ledger_id
         self._height = height
         self._time_ms = time_ms
         self._state = _Written(view)
+        self._voters = voters
         self._nonce_used = nonce_used
         self._lenient = attachments_may_be_missing
         self._window_ms = setting(view, "record-window-ms")
@@ -202,6 +213,13 @@ class Execution:
         contract = CONTRACTS.get(record.header.kind)
         if contract is None:
             return Refusal("unknown-kind", record.header.kind)
+        refusal = (
+            None
+            if contract.while_suspended
+            else out_of_force(self._state, record.header.department)
+        )
+        if refusal is not None:
+            return refusal
         try:
             body = contract.body.decode(bytes(record.header.body))
         except Malformed as error:
@@ -228,8 +246,9 @@ class Execution:
         header = record.header
         if header.ledger_id != self._ledger_id:
             return Refusal("wrong-ledger", header.ledger_id.hex())
-        if member(self._state, header.department) is None:
-            return Refusal("unknown-department", header.department)
+        refusal = out_of_force(self._state, header.department)
+        if refusal is not None and refusal.code != "department-suspended":
+            return refusal
         if department_of_key(self._state, header.key) != header.department:
             return Refusal("unknown-key", f"{header.key.hex()} for {header.department}")
         window_ms = header.valid_until_ms - header.created_ms
@@ -268,6 +287,8 @@ class Execution:
         announced = record.header.attached
         is_document = announced is not None and announced.form == "document"
         return Context(
+            ledger_id=self._ledger_id,
+            voters=self._voters,
             state=overlay,
             department=record.header.department,
             actor=record.header.actor,
@@ -311,14 +332,17 @@ def execute_entry(
 ) -> ExecutedBlock:
     """The block of the entry after `tip`. candidates: of `entry.records`, in order.
 
-    entry.time_ms before the tip's time counts as the tip's. view, state_tree: as of the tip.
+    entry.time_ms before the tip's time counts as the tip's. view, state_tree: as of the tip, and so
+    is the decision that an entry's step has to match; the step is executed before the records.
     """
     height = next_height(Height(tip.height))
+    voters = voters_after(view, tip.voters, entry.step)
     execution = Execution(
         ledger_id=ledger_id,
         height=height,
         time_ms=max(entry.time_ms, tip.time_ms),
         view=view,
+        voters=voters,
         nonce_used=nonce_used,
         attachments_may_be_missing=attachments_may_be_missing,
     )
@@ -336,7 +360,7 @@ def execute_entry(
         tree_size=tip.tree_size,
         tree_root=tree.root(),
         state_root=update.root,
-        voters=tip.voters,
+        voters=voters,
         record_count=len(accepted),
     )
     header_bytes = header.to_bytes()

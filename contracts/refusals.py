@@ -38,6 +38,14 @@ REFUSALS: dict[str, Explanation] = {
     "unknown-department": Explanation(
         "No such department is a member.", "Check the department's short name."
     ),
+    "department-suspended": Explanation(
+        "The department is suspended; it may only end and settle what it began.",
+        "Ask the other departments to resume it: GET /v1/consortium.",
+    ),
+    "department-retired": Explanation(
+        "The department left the consortium for good.",
+        "Nothing: whoever joins later does so under another name.",
+    ),
     "unknown-key": Explanation(
         "The key is not one that the ledger gives this department for records.",
         "Sign with an enrolled record key.",
@@ -70,6 +78,60 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "internal-error": Explanation(
         "A contract failed on this record.", "Report the record to the makers of Concordat."
+    ),
+    "department-exists": Explanation(
+        "A department of this name is or was a member.", "Choose another short name."
+    ),
+    "last-department": Explanation(
+        "It is the only department in force.", "Resume or admit another one first."
+    ),
+    "invalid-enrolment": Explanation(
+        "The enrolment is not one for this, signed by every key in it.",
+        "Make it again with `concordat-node init`; compare its fingerprint by telephone.",
+    ),
+    "key-in-use": Explanation(
+        "A key is or was enrolled already, for whatever purpose.", "Make a new key."
+    ),
+    "last-key": Explanation(
+        "It is the department's only record key in force.", "Add another record key first."
+    ),
+    "unknown-node": Explanation("No such node is in force.", "See the nodes: GET /v1/consortium."),
+    "not-a-voter": Explanation(
+        "The node is none of the voters that were decided.",
+        "See the voters: GET /v1/consortium.",
+    ),
+    "invalid-voters": Explanation(
+        "The voters would be fewer or more than allowed, or are not sorted.",
+        "Name other nodes, or change voters-min or voters-max first.",
+    ),
+    "voter-change-open": Explanation(
+        "A change of the voters is under way.", "Try again when it is over, in a moment."
+    ),
+    "invalid-setting": Explanation(
+        "There is no such setting, or it cannot have this value.",
+        "See docs/FORMATS.md for the settings and their bounds.",
+    ),
+    "limit-reached": Explanation(
+        "There are as many of them as a consortium or department may have.",
+        "Retire or revoke one first.",
+    ),
+    "nothing-to-change": Explanation("It is so already.", "Nothing: it is as you want it."),
+    "unknown-proposal": Explanation(
+        "There is no such proposal.", "Check the proposal's id: GET /v1/consortium."
+    ),
+    "proposal-closed": Explanation(
+        "The proposal takes no ballots any more.",
+        "See what became of it; if it is still wanted, propose it again.",
+    ),
+    "already-voted": Explanation(
+        "The department has cast this very ballot.", "Nothing: it counts."
+    ),
+    "not-the-proposer": Explanation(
+        "Only the department that proposed it may take it back.", "Vote against it instead."
+    ),
+    "too-many-proposals": Explanation(
+        "The department has as many open proposals as it may have.",
+        "Withdraw one, or wait until one is decided.",
     ),
     "dataset-exists": Explanation(
         "The department already published a dataset of this name.",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts import catalog, exchanges, grants
+from contracts import catalog, exchanges, governance, grants, keys
 from contracts.context import Context
 from contracts.refusals import Refusal
 from ledger.codec import Decoder
@@ -16,33 +16,50 @@ from ledger.records import HEADER_BYTES_MAX
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A kind's rules. attaches: what its record must carry: "document", "items" or None."""
+    """A kind's rules.
+
+    attaches: what its record must carry: "document", "items" or None. while_suspended: whether a
+    suspended department may do this: what ends things, or settles what went before.
+    """
 
     body: Decoder[Any]
     judge: Callable[[Context, Any], Refusal | None]
     attaches: str | None
+    while_suspended: bool = False
 
 
 def _contract(
-    form: type, judge: Callable[[Context, Any], Refusal | None], attaches: str | None = None
+    form: type,
+    judge: Callable[[Context, Any], Refusal | None],
+    attaches: str | None = None,
+    *,
+    while_suspended: bool = False,
 ) -> Contract:
-    return Contract(Decoder(form, what=form.__name__, bytes_max=HEADER_BYTES_MAX), judge, attaches)
+    body: Decoder[Any] = Decoder(form, what=form.__name__, bytes_max=HEADER_BYTES_MAX)
+    return Contract(body, judge, attaches, while_suspended)
 
 
 CONTRACTS: Mapping[str, Contract] = {
+    "consortium.propose": _contract(governance.Propose, governance.propose),
+    "consortium.ballot": _contract(governance.Ballot, governance.ballot),
+    "consortium.withdraw": _contract(governance.Withdraw, governance.withdraw),
+    "key.add": _contract(keys.KeyAdd, keys.add),
+    "key.revoke": _contract(keys.KeyRevoke, keys.revoke, while_suspended=True),
     "dataset.publish": _contract(catalog.DatasetOffer, catalog.publish, "document"),
     "dataset.change": _contract(catalog.DatasetOffer, catalog.change, "document"),
-    "dataset.withdraw": _contract(catalog.DatasetWithdraw, catalog.withdraw),
+    "dataset.withdraw": _contract(catalog.DatasetWithdraw, catalog.withdraw, while_suspended=True),
     "grant.request": _contract(grants.GrantRequest, grants.request),
     "grant.approve": _contract(grants.GrantApprove, grants.approve),
     "grant.refuse": _contract(grants.GrantDecision, grants.refuse),
-    "grant.revoke": _contract(grants.GrantDecision, grants.revoke),
-    "grant.withdraw": _contract(grants.GrantDecision, grants.withdraw),
+    "grant.revoke": _contract(grants.GrantDecision, grants.revoke, while_suspended=True),
+    "grant.withdraw": _contract(grants.GrantDecision, grants.withdraw, while_suspended=True),
     "exchange.receipts": _contract(exchanges.Receipts, exchanges.receipts, "items"),
     "exchange.acknowledgements": _contract(
-        exchanges.Acknowledgements, exchanges.acknowledgements, "items"
+        exchanges.Acknowledgements, exchanges.acknowledgements, "items", while_suspended=True
     ),
-    "exchange.denials": _contract(exchanges.Denials, exchanges.denials, "items"),
-    "exchange.voids": _contract(exchanges.Voids, exchanges.voids, "items"),
+    "exchange.denials": _contract(
+        exchanges.Denials, exchanges.denials, "items", while_suspended=True
+    ),
+    "exchange.voids": _contract(exchanges.Voids, exchanges.voids, "items", while_suspended=True),
 }
 """By kind, in force from genesis."""

@@ -9,6 +9,13 @@ slash, so no two things share a key. Values are `ledger.codec` formats.
 | `department/` name                             | `consortium.Member`            |
 | `key/` record key                              | `consortium.KeyState`          |
 | `node/` node id                                | `consortium.NodeState`         |
+| `enrolled/` any key                            | name of its department         |
+| `roster/departments`                           | names of those in force        |
+| `roster/nodes`, `roster/departing`             | node ids: in force, retired    |
+| `roster/target`                                | node ids: the decided voters   |
+| `proposal/` proposal id                        | `governance.Proposal`          |
+| `open/` name                                   | ids of its open proposals      |
+| `list/proposals`                               | head: proposal ids             |
 | `dataset/` publisher `/` name                  | `catalog.Dataset`              |
 | `grant/` grant id                              | `grants.Grant`                 |
 | `list/datasets/` publisher                     | head: names of datasets        |
@@ -24,6 +31,13 @@ from ledger.list_heads import EMPTY_LIST, ListHead, parse_list_head
 
 STATE_READS_MAX = 512
 """Limit of the state operations that one record may cause."""
+
+
+DEPARTMENTS_IN_FORCE = b"roster/departments"
+NODES = b"roster/nodes"
+DEPARTING_NODES = b"roster/departing"
+TARGET_VOTERS = b"roster/target"
+PROPOSALS_LIST = b"list/proposals"
 
 
 class View(Protocol):
@@ -87,6 +101,21 @@ def record_key_key(key: bytes) -> bytes:
 def node_key(node_id: bytes) -> bytes:
     """Key of a node's state."""
     return b"node/" + node_id
+
+
+def enrolled_key(key: bytes) -> bytes:
+    """Key of what says that a key of any purpose was enrolled; each is at most once."""
+    return b"enrolled/" + key
+
+
+def proposal_key(proposal_id: bytes) -> bytes:
+    """Key of a proposal."""
+    return b"proposal/" + proposal_id
+
+
+def open_proposals_key(department: str) -> bytes:
+    """Key of the proposals that a department may still have open."""
+    return b"open/" + department.encode("ascii")
 
 
 def dataset_key(publisher: str, name: str) -> bytes:

@@ -3,6 +3,8 @@
 Each department makes an *enrolment*: its name, its record keys and its nodes, signed by every key
 in it, so that each private half is shown to be held. One person assembles the enrolments into a
 *genesis*; every founder compares its fingerprint by telephone and signs it with a record key.
+A department or node that joins later makes an enrolment too, for that ledger; members propose it
+(`contracts.governance`).
 
     ledger id = SHA-256(genesis bytes)
 
@@ -23,13 +25,20 @@ from ledger.codec import Decoder, Format
 from ledger.errors import BadSignature, Malformed
 from ledger.signatures import verify
 from ledger.statements import enrolment_statement, genesis_statement
-from ledger.types import Identifier, Natural, NodeId, PublicKey, Signature
+from ledger.types import Hash, Identifier, Natural, NodeId, PublicKey, Signature
 
 GENESIS_BYTES_MAX = 1024 * 1024
 """Limit of a genesis, in bytes."""
 
 GENESIS_FILE_BYTES_MAX = 4 * GENESIS_BYTES_MAX
 """Limit of a genesis or enrolment file, in bytes of JSON."""
+
+JOINING_BYTES_MAX = 3 * 1024
+"""Limit of the enrolment of a department or node that joins later, in bytes: it travels in a
+record's body."""
+
+JOINING_KEYS_MAX = 32
+"""Limit of the keys in such an enrolment."""
 
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
 Address = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9.\[\]:-]{1,253}:[0-9]{1,5}\Z")]
@@ -81,11 +90,22 @@ class Department(Format, frozen=True):
 
 
 class Enrolment(Format, frozen=True):
-    """What a department hands to whoever assembles the genesis."""
+    """What a department hands to whoever assembles the genesis, or to a member who proposes it.
+
+    ledger_id: the ledger to join; `NO_LEDGER` for founders.
+    """
 
     version: Literal[1]
+    ledger_id: Hash
     department: Department
     created_ms: Natural
+
+
+class SignedEnrolment(Format, frozen=True):
+    """An enrolment's bytes and one signature per key, in the order of `Department.keys()`."""
+
+    enrolment: Annotated[bytes, Meta(max_length=JOINING_BYTES_MAX)]
+    signatures: Annotated[tuple[Signature, ...], Meta(max_length=JOINING_KEYS_MAX)]
 
 
 class Setting(Format, frozen=True):
@@ -241,12 +261,22 @@ class EnrolmentFile:
         )
         return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
+    def signed(self) -> SignedEnrolment:
+        """The enrolment as a record carries it. Raises Malformed if it is too large for one."""
+        if len(self.enrolment_bytes) > JOINING_BYTES_MAX or len(self.signatures) > JOINING_KEYS_MAX:
+            raise Malformed(
+                "enrolment",
+                f"{len(self.enrolment_bytes)} bytes and {len(self.signatures)} keys, at most "
+                f"{JOINING_BYTES_MAX} and {JOINING_KEYS_MAX} can join at once",
+            )
+        return SignedEnrolment(self.enrolment_bytes, self.signatures)
+
     def check(self) -> None:
         """Every key shows that its private half is held. Raises BadSignature."""
         keys = self.enrolment.department.keys()
         if len(keys) != len(self.signatures):
             raise BadSignature("enrolment", f"{len(keys)} keys but {len(self.signatures)} signed")
-        statement = enrolment_statement(self.enrolment_bytes)
+        statement = enrolment_statement(self.enrolment.ledger_id, self.enrolment_bytes)
         for key, signature in zip(keys, self.signatures, strict=True):
             if not verify(key, statement, signature):
                 raise BadSignature("enrolment", f"key {key.hex()[:16]}… did not sign it")
@@ -310,6 +340,12 @@ def parse_enrolment_file(data: bytes) -> EnrolmentFile:
     if content.fingerprint != parsed.fingerprint:
         raise Malformed("enrolment file", "its fingerprint is not that of its content")
     return parsed
+
+
+def open_enrolment(signed: SignedEnrolment) -> EnrolmentFile:
+    """An enrolment as a record carries it; signatures are not checked here. Raises Malformed."""
+    enrolment = _ENROLMENT.decode(signed.enrolment)
+    return EnrolmentFile(enrolment, signed.enrolment, signed.signatures)
 
 
 def _json(data: bytes, form: type[_Content], what: str) -> _Content:

@@ -13,7 +13,8 @@ shown as another:
 | transfer         | leader (proposal key)     | term ‖ the next leader's node id             |
 | exchange-request | consumer (record key)     | the request's bytes                          |
 | genesis          | founder (record key)      | nothing: the ledger id is the genesis' hash  |
-| enrolment        | every enrolled key        | the enrolment's bytes; ledger id all zero    |
+| enrolment        | every enrolled key        | its bytes; a founder's ledger id is all zero |
+| record-key       | the new record key        | the key ‖ the department's short name        |
 
 Checkpoints are signed as C2SP cosignatures (`ledger.checkpoints`), whose origin line names the
 ledger. Integers are 8 bytes, big-endian; every field before the last has a fixed length, so no two
@@ -87,6 +88,19 @@ def genesis_statement(ledger_id: bytes) -> bytes:
     return _preimage("genesis", ledger_id, b"")
 
 
-def enrolment_statement(enrolment: bytes) -> bytes:
-    """What every key of an enrolment signs, to show that its private half is held."""
-    return _preimage("enrolment", NO_LEDGER, enrolment)
+def enrolment_statement(ledger_id: bytes, enrolment: bytes) -> bytes:
+    """What every key of an enrolment signs, to show that its private half is held.
+
+    ledger_id: the one that the enrolment names; `NO_LEDGER` for founders.
+    """
+    return _preimage("enrolment", ledger_id, enrolment)
+
+
+def record_key_statement(ledger_id: bytes, *, department: str, key: bytes) -> bytes:
+    """What a new record key signs, to show that its private half is held.
+
+    key: itself, 32 bytes; department: for which it is to sign from then on.
+    """
+    if len(key) != 32:
+        raise ValueError("a record key has 32 bytes")
+    return _preimage("record-key", ledger_id, key + department.encode("ascii"))

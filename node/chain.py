@@ -127,6 +127,7 @@ class Chain:
             height=Height(self.tip.height + 1),
             time_ms=max(time_ms, self.tip.time_ms),
             view=self.view,
+            voters=self.tip.voters,
             nonce_used=self.nonce_used,
         )
         return execution.judge(candidate)

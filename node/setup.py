@@ -5,8 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from ledger.codec import encode
-from ledger.genesis import Department, Enrolment, EnrolmentFile, RecordKey
-from ledger.statements import enrolment_statement
+from ledger.genesis import Department, Enrolment, EnrolmentFile, GenesisFile, RecordKey
+from ledger.statements import NO_LEDGER, enrolment_statement
 from node.errors import ConfigInvalid
 from node.identity import Identity, create_identity
 
@@ -39,9 +39,11 @@ def init_node(
     rpc_address: str,
     rpc_listen: str,
     http_listen: str,
+    join: GenesisFile | None = None,
 ) -> EnrolmentFile:
     """Makes keys, a configuration and the enrolment file in `folder`.
 
+    join: the ledger that exists already; its genesis is written beside the configuration.
     Raises IdentityInvalid or ConfigInvalid if there are any already; nothing is overwritten.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,15 +55,29 @@ def init_node(
         CONFIG.format(department=department, rpc_listen=rpc_listen, http_listen=http_listen),
         encoding="utf-8",
     )
-    enrolment = enrol(identity, department=department, title=title, rpc_address=rpc_address)
+    enrolment = enrol(
+        identity,
+        ledger_id=NO_LEDGER if join is None else join.ledger_id,
+        department=department,
+        title=title,
+        rpc_address=rpc_address,
+    )
     (folder / "enrolment.json").write_bytes(enrolment.to_json())
+    if join is not None:
+        (folder / "genesis.json").write_bytes(join.to_json())
     return enrolment
 
 
-def enrol(identity: Identity, *, department: str, title: str, rpc_address: str) -> EnrolmentFile:
-    """The department's enrolment, signed by every key in it."""
+def enrol(
+    identity: Identity, *, ledger_id: bytes, department: str, title: str, rpc_address: str
+) -> EnrolmentFile:
+    """The department's enrolment, signed by every key in it.
+
+    ledger_id: the ledger to join, `NO_LEDGER` for founders.
+    """
     enrolment = Enrolment(
         version=1,
+        ledger_id=ledger_id,
         department=Department(
             department=department,
             title=title,
@@ -71,7 +87,7 @@ def enrol(identity: Identity, *, department: str, title: str, rpc_address: str) 
         created_ms=time.time_ns() // 1_000_000,
     )
     data = encode(enrolment)
-    file = EnrolmentFile(enrolment, data, identity.sign_all(enrolment_statement(data)))
+    file = EnrolmentFile(enrolment, data, identity.sign_all(enrolment_statement(ledger_id, data)))
     file.check()
     return file
 

@@ -1,5 +1,6 @@
 """What tests need again and again: deterministic keys, a small consortium, signed records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -22,7 +23,12 @@ from ledger.genesis import (
 )
 from ledger.records import Record, RecordHeader, assemble_record
 from ledger.signatures import Signer
-from ledger.statements import enrolment_statement, genesis_statement, record_statement
+from ledger.statements import (
+    NO_LEDGER,
+    enrolment_statement,
+    genesis_statement,
+    record_statement,
+)
 
 DEPARTMENTS = {
     "civil-affairs": "Bureau of Civil Affairs",
@@ -47,6 +53,36 @@ def node_description(department: str, number: int = 0) -> NodeDescription:
     """A node of a department, with keys named `<department>/<number>/<purpose>`."""
     keys = [signer(f"{department}/{number}/{purpose}").public_key for purpose in _PURPOSES]
     return NodeDescription(*keys, rpc_address=f"127.0.0.1:{7000 + number}")
+
+
+def enrolment_of(
+    department: Department, ledger_id: bytes, signers: Sequence[Signer]
+) -> EnrolmentFile:
+    """An enrolment signed by these, in the order of the department's keys."""
+    enrolment = Enrolment(
+        version=1, ledger_id=ledger_id, department=department, created_ms=START_MS
+    )
+    enrolment_bytes = encode(enrolment)
+    statement = enrolment_statement(ledger_id, enrolment_bytes)
+    return EnrolmentFile(
+        enrolment, enrolment_bytes, tuple(entry.sign(statement) for entry in signers)
+    )
+
+
+def joining_enrolment(ledger_id: bytes, name: str, number: int = 0) -> EnrolmentFile:
+    """Node `number` of a department for a ledger that exists, with a record key of its own.
+
+    Number 0 of a new department has the keys that `Consortium` would give a founder.
+    """
+    own_key = signer(f"{name}/records" if number == 0 else f"{name}/{number}/records")
+    department = Department(
+        department=name,
+        title=DEPARTMENTS.get(name, name),
+        record_keys=(RecordKey(own_key.public_key, f"node {number}"),),
+        nodes=(node_description(name, number),),
+    )
+    signers = [own_key, *(signer(f"{name}/{number}/{purpose}") for purpose in _PURPOSES)]
+    return enrolment_of(department, ledger_id, signers)
 
 
 @dataclass(frozen=True)
@@ -114,14 +150,9 @@ class Consortium:
 
     def enrolment_file(self, name: str) -> EnrolmentFile:
         """The department's enrolment, signed by each of its keys."""
-        enrolment = Enrolment(version=1, department=self.department(name), created_ms=START_MS)
-        enrolment_bytes = encode(enrolment)
-        statement = enrolment_statement(enrolment_bytes)
         signers = [self.record_signer(name)]
         signers += [signer(f"{name}/0/{purpose}") for purpose in _PURPOSES]
-        return EnrolmentFile(
-            enrolment, enrolment_bytes, tuple(entry.sign(statement) for entry in signers)
-        )
+        return enrolment_of(self.department(name), NO_LEDGER, signers)
 
     def record(
         self,

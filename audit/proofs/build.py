@@ -321,6 +321,8 @@ class Prover:
             consumer=consumer,
             publisher=publisher,
             dataset=dataset,
+            consumer_state=self._state_part(department_key(consumer)),
+            publisher_state=self._state_part(department_key(publisher)),
             offered=self._state_part(dataset_key(publisher, dataset)),
             held=self._state_part(held),
             grants=tuple(HeldGrant(grant_id.hex(), self._grant_part(grant_id)) for grant_id in ids),

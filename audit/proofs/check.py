@@ -36,7 +36,7 @@ from contracts.catalog import dataset
 from contracts.consortium import check_genesis
 from contracts.exchanges import Receipt, ReceiptLine, Receipts, parse_item
 from contracts.grants import Grant, exhausted, parse_grant, standing
-from contracts.state import dataset_key, grant_key, held_list, receipts_list
+from contracts.state import dataset_key, department_key, grant_key, held_list, receipts_list
 from ledger.blocks import BlockHeader, parse_block_header
 from ledger.certificates import Certificate, check_certificate
 from ledger.checkpoints import Checkpoint, Cosignature
@@ -105,7 +105,7 @@ def _check(proof: Proof, genesis: GenesisFile) -> Proved:
         case GrantStatement() as statement:
             kind, (words, facts) = "grant", _grant(certified, statement)
         case AbsenceStatement() as statement:
-            kind, (words, facts) = "absence", _absence(certified, statement, genesis)
+            kind, (words, facts) = "absence", _absence(certified, statement)
         case ReceiptsStatement() as statement:
             kind, (words, facts) = "receipts", _receipts(certified, statement)
     return Proved(
@@ -318,10 +318,11 @@ def _described(value: Grant) -> Shown:
     ), facts
 
 
-def _absence(certified: _Certified, statement: AbsenceStatement, genesis: GenesisFile) -> Shown:
+def _absence(certified: _Certified, statement: AbsenceStatement) -> Shown:
     consumer, publisher, name = statement.consumer, statement.publisher, statement.dataset
-    if consumer not in {entry.department for entry in genesis.genesis.departments}:
+    if certified.state(department_key(consumer), statement.consumer_state) is None:
         raise ProofRefused("absence", f"{consumer} is no department of this ledger")
+    certified.state(department_key(publisher), statement.publisher_state)
     if consumer == publisher:
         raise ProofRefused("absence", f"{consumer} needs no grant to read its own dataset")
     if certified.state(dataset_key(publisher, name), statement.offered) is None:

@@ -128,13 +128,16 @@ class GrantStatement(Json, frozen=True, tag_field="kind", tag="grant"):
 class AbsenceStatement(Json, frozen=True, tag_field="kind", tag="absence"):
     """No grant lets the consumer read the dataset.
 
-    offered: the dataset's state. held: the head of the list of the consumer's grants on it, absent
-    if there never was one. grants: the whole list, in its order.
+    consumer_state, publisher_state: the departments'. offered: the dataset's. held: the head of the
+    list of the consumer's grants on it, absent if there never was one. grants: the whole list, in
+    its order.
     """
 
     consumer: Identifier
     publisher: Identifier
     dataset: Identifier
+    consumer_state: StatePart
+    publisher_state: StatePart
     offered: StatePart
     held: StatePart
     grants: tuple[HeldGrant, ...]

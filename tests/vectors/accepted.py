@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-from builders import signer
+from builders import joining_enrolment, signer
+from vectors.governance import KEY_ADD, NEW_KEY, governance_vectors
 from vectors.plain import Vector, packed, to_json, vector
 from vectors.proved import hash_vectors, state_vectors, tile_vectors, tree_vectors
 from vectors.sample import (
@@ -197,6 +198,14 @@ def genesis_vectors() -> Iterator[Vector]:
         file.enrolment,
         fingerprint=file.fingerprint,
     )
+    joining = joining_enrolment(CITY.ledger_id, "fisheries")
+    yield packed(
+        "enrolment/joining",
+        "enrolment",
+        "The enrolment of a department that joins the ledger of genesis/city.",
+        joining.enrolment,
+        fingerprint=joining.fingerprint,
+    )
     yield vector(
         "enrolment-file/health",
         "enrolment file",
@@ -298,8 +307,14 @@ def statement_vectors() -> Iterator[Vector]:
         (
             "enrolment",
             signer("health/0/tls"),
-            statements.enrolment_statement(enrolment),
+            statements.enrolment_statement(statements.NO_LEDGER, enrolment),
             {"payload": enrolment},
+        ),
+        (
+            "record-key",
+            NEW_KEY,
+            statements.record_key_statement(ledger_id, department="health", key=NEW_KEY.public_key),
+            {"payload": KEY_ADD.key.key + b"health"},
         ),
     ]
     for purpose, signs, preimage, fields in cases:
@@ -382,3 +397,4 @@ def accepted_vectors() -> Iterator[Vector]:
     yield from statement_vectors()
     yield from commitment_vectors()
     yield from store_vectors()
+    yield from governance_vectors()

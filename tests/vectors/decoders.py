@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from contracts.registry import CONTRACTS
 from ledger.attachments import parse_items
 from ledger.blocks import VoterSets, parse_any_leaf, parse_block_header
 from ledger.certificates import parse_certificate
@@ -44,6 +45,10 @@ def _path_again(data: bytes) -> bytes:
     return tile_path(level=0, index=index).removeprefix("tile/0/").encode()
 
 
+def _body_again(kind: str) -> Callable[[bytes], bytes]:
+    return lambda data: encode(CONTRACTS[kind].body.decode(data))
+
+
 AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "record header": _header_through_leaf,
     "record leaf": _leaf_again,
@@ -66,6 +71,9 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "list head": lambda data: encode(parse_list_head(data)),
     "tile": lambda data: b"".join(hashes_of(data)),
     "tile path": _path_again,
+    "propose": _body_again("consortium.propose"),
+    "ballot": _body_again("consortium.ballot"),
+    "key add": _body_again("key.add"),
     "entry bundle": lambda data: encode_entries(parse_entries(data)),
 }
 """Format → decode and spell again; raises Malformed. Headers are read through a leaf of theirs."""

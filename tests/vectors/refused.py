@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 from vectors import sample
+from vectors.governance import KEY_ADD, PROPOSED
 from vectors.plain import Vector, Verbatim, array_head, plain_of, replace_first, spell, vector
 from vectors.sample import CITY, VILLAGE
 
+from contracts.governance import Ballot, Propose
 from ledger.codec import encode
 from ledger.entries import Entry
 from ledger.list_heads import ListHead
@@ -31,6 +33,9 @@ _FAMILIES: tuple[tuple[str, Any], ...] = (
     ("genesis", VILLAGE.genesis_file.genesis),
     ("enrolment", CITY.enrolment_file("health").enrolment),
     ("certificate", sample.CERTIFICATE),
+    ("propose", Propose(PROPOSED[-1], "as agreed")),
+    ("ballot", Ballot(bytes(range(32)), True)),
+    ("key add", KEY_ADD),
     ("state proof", StateTree(sample.PAGES.get).prove(b"key 42")),
     ("list head", ListHead().append([b"item 0", b"item 1", b"item 2"])),
 )

@@ -3,10 +3,10 @@
 Whatever changes the end of this ledger makes nodes of two versions disagree.
 """
 
+from council import Council
 from harness import (
     PROVIDER,
     STRANGER,
-    Stage,
     description,
     offer,
     receipt,
@@ -16,11 +16,12 @@ from harness import (
 
 from contracts.catalog import DatasetWithdraw
 from contracts.grants import GrantApprove
+from contracts.membership import SuspendDepartment
 
 
-def golden_ledger() -> Stage:
-    """The ledger, always the same: two grants, their exchanges and their ends, some refusals."""
-    stage = Stage()
+def golden_ledger() -> Council:
+    """The ledger, always the same: two grants, their exchanges and ends, a change of the voters."""
+    stage = Council()
     document = description(("district", "income", "insured", "person"), income="decimal")
     stage.accept(stage.sign(PROVIDER, "dataset.change", offer(), document=document))
     second = stage.sign(STRANGER, "grant.request", wanted(exchanges_max=0, rows_max=0))
@@ -48,8 +49,21 @@ def golden_ledger() -> Stage:
     stage.accept(stage.decide(PROVIDER, "refuse", stage.requested()))
     withdrawal = DatasetWithdraw(wanted().dataset, "superseded")
     stage.accept(stage.sign(PROVIDER, "dataset.withdraw", withdrawal))
+    _change_the_council(stage)
     stage.verify()
     return stage
+
+
+def _change_the_council(stage: Council) -> None:
+    """A newcomer votes in place of STRANGER's node, and PROVIDER rotates its key."""
+    learner = stage.admit()
+    stage.change_voters((learner,), (stage.node_of(STRANGER),))
+    stage.step()
+    stage.step()
+    stage.accept(stage.key_add(PROVIDER))
+    stage.accept(stage.key_revoke(PROVIDER))
+    proposal_id = stage.opened(SuspendDepartment(STRANGER))
+    stage.accept(stage.withdrawal("civil-affairs", proposal_id))
 
 
 def ends() -> str:

@@ -37,7 +37,7 @@ from contracts.state import grant_key
 from ledger.attachments import items_root
 from ledger.blocks import block_hash, parse_block_header
 from ledger.codec import encode
-from ledger.entries import Entry
+from ledger.entries import Entry, Step
 from ledger.list_heads import parse_list_head, rebuilds
 from ledger.records import Record
 from ledger.signatures import verify
@@ -109,12 +109,16 @@ class Ledger:
         return self.city.record(department, kind, body, **made)
 
     def execute(
-        self, *sent: Sent, time_ms: int | None = None, pruned: bool = False
+        self,
+        *sent: Sent,
+        time_ms: int | None = None,
+        pruned: bool = False,
+        step: Step | None = None,
     ) -> ExecutedBlock:
         """Appends the block of one entry. pruned: execute as an auditor without attachments."""
         self.time_ms = self.time_ms + 1_000 if time_ms is None else time_ms
         raw = tuple(each if isinstance(each, bytes) else each.to_bytes() for each in sent)
-        entry = Entry(self.time_ms, None, raw)
+        entry = Entry(self.time_ms, step, raw)
         self.entry_hash = entry_hash(
             self.city.ledger_id,
             term=1,

@@ -23,6 +23,8 @@ from contracts.grants import GrantApprove
 
 HOUR_MS = 3_600_000
 
+__all__ = ("CASES", "refused")
+
 
 def with_dataset_withdrawn(stage: Stage) -> Stage:
     """The stage after PROVIDER has ended its dataset."""
@@ -328,7 +330,3 @@ def an_acknowledgement_of_more_than_was_exchanged(stage: Stage) -> Sent:
 def a_void_of_more_than_was_exchanged(stage: Stage) -> Sent:
     stage.accept(stage.receipts())
     return stage.voids(2)
-
-
-ALL_CASES = tuple(CASES)
-"""The whole table: the machine's cases and the contracts'."""

@@ -121,7 +121,18 @@ def test_a_description_in_a_second_spelling_is_refused(ledger: Ledger) -> None:
 
 
 def test_a_publication_without_its_document_is_no_description(ledger: Ledger) -> None:
-    context = Context(Overlay(ledger.state), PROVIDER, "clerk", bytes(32), 1, 1, None, 0)
+    context = Context(
+        ledger_id=ledger.city.ledger_id,
+        voters=ledger.tip.voters,
+        state=Overlay(ledger.state),
+        department=PROVIDER,
+        actor="clerk",
+        record_id=bytes(32),
+        time_ms=1,
+        height=1,
+        document=None,
+        items=0,
+    )
     refusal = publish(context, offer())
     assert refusal is not None
     assert refusal.code == "invalid-dataset"

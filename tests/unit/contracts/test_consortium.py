@@ -6,14 +6,20 @@ from builders import DEPARTMENTS, Consortium, signer
 from harness import CITY, token
 
 from contracts.consortium import (
+    NODES_MAX,
     SETTINGS,
     check_genesis,
     department_of_key,
+    departments_in_force,
     genesis_state,
     genesis_voters,
     member,
+    members,
+    next_step,
     node,
+    nodes,
     setting,
+    target_voters,
 )
 from ledger.errors import BadKey, Malformed
 from ledger.genesis import Genesis, RecordKey, Setting
@@ -61,8 +67,31 @@ def test_a_setting_has_its_default_unless_genesis_names_another_value(name: str)
     assert setting(STATE, name) == rule.default
     for value in (rule.least, rule.greatest):
         changed = with_setting(name, value)
-        check_genesis(changed)
+        if (name, value) not in (("voters-min", rule.greatest), ("voters-max", rule.least)):
+            check_genesis(changed)
         assert setting(genesis_state(changed), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), [("voters-min", 8), ("voters-max", 2)])
+def test_a_genesis_that_allows_no_number_of_voters_is_refused(name: str, value: int) -> None:
+    with pytest.raises(Malformed, match="voters-min is more than voters-max"):
+        check_genesis(with_setting(name, value))
+
+
+def test_a_genesis_of_more_nodes_than_a_consortium_may_have_is_refused() -> None:
+    names = tuple(f"department-{number:02}" for number in range(NODES_MAX + 1))
+    check_genesis(Consortium(names[:-1]).genesis_file.genesis)
+    with pytest.raises(Malformed, match="65 nodes"):
+        check_genesis(Consortium(names).genesis_file.genesis)
+
+
+def test_genesis_lists_who_is_in_force_and_who_votes() -> None:
+    genesis = Consortium(voter_count=3).genesis_file.genesis
+    state = genesis_state(genesis)
+    assert departments_in_force(state) == tuple(sorted(DEPARTMENTS))
+    assert nodes(state) == members(state) == tuple(sorted(CITY.node_ids))
+    assert target_voters(state) == genesis.voters
+    assert next_step(state, genesis_voters(genesis)) is None
 
 
 @pytest.mark.parametrize("name", SETTINGS)

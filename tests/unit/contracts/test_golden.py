@@ -11,10 +11,10 @@ from golden import ends, golden_ledger
 from contracts.registry import CONTRACTS
 from ledger.records import parse_leaf
 
-HEIGHT, TREE_SIZE = 13, 31
-TREE_ROOT = "7b6179a55339efadbeba9445e3f32546e435ebee5b6e9bee8f3a70ab1bd5b97f"
-STATE_ROOT = "65f0a347125ac92e631e8820758f6ac94c9ad2a17832cae980bddc55a05e563f"
-BLOCK_HASH = "cae844cd57c1cf8540ad2f7201885fa6563bacb57e09d724bc44d9f1c16f7c40"
+HEIGHT, TREE_SIZE = 27, 57
+TREE_ROOT = "35a826f4aab08ac656776efdfef0cd3f5bfe5977678745a162acea8f585f3dbb"
+STATE_ROOT = "171ee76f7e2f8d60e581f68680569abf3263f90f76f11199262a047f6334c18a"
+BLOCK_HASH = "4079a7c91edc680cd0a9b625e52c669c8b31c90a994e25c6995e878069d08a28"
 
 
 def test_the_golden_ledger_ends_where_it_always_has() -> None:

@@ -337,6 +337,7 @@ def test_a_record_is_judged_alone_as_the_next_block_would(stage: Stage) -> None:
         height=Height(stage.tip.height + 1),
         time_ms=stage.time_ms,
         view=stage.state,
+        voters=stage.tip.voters,
         nonce_used=lambda key, nonce: (key, nonce) in stage.nonces,
     )
     record = stage.receipts()

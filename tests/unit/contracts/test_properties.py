@@ -212,6 +212,7 @@ def test_what_is_accepted_depends_on_the_state_before_alone(blocks) -> None:
                 height=height,
                 time_ms=block_ms,
                 view=state,
+                voters=scene.tip.voters,
                 nonce_used=lambda key, nonce, used=nonces: (key, nonce) in used,
             )
             refusal = execution.judge(judged(each))

@@ -7,6 +7,7 @@ instead of a record.
 import msgspec
 import pytest
 from builders import Consortium
+from council import Council
 from harness import (
     CONSUMER,
     PROVIDER,
@@ -19,7 +20,7 @@ from harness import (
     receipt,
     token,
 )
-from refused_by_contracts import ALL_CASES
+from refused_by_governance import ALL_CASES
 from refused_by_machine import Case
 
 from contracts.catalog import DatasetWithdraw
@@ -53,7 +54,7 @@ def failing_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     ("code", "case"), ALL_CASES, ids=[f"{code}: {case.__name__}" for code, case in ALL_CASES]
 )
 def test_a_record_is_refused_for_its_reason_and_changes_nothing(code: str, case: Case) -> None:
-    stage = Stage(SMALL_BLOCKS)
+    stage = Council(SMALL_BLOCKS)
     given = case(stage)
     *before, sent = given if isinstance(given, tuple) else (given,)
     after = stage.sign("transport", "dataset.publish", offer("trips"), document=description())

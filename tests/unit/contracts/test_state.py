@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from contracts import state
 from contracts.context import Context
 from contracts.state import STATE_READS_MAX, Overlay
+from ledger.blocks import VoterSets
 from ledger.errors import Malformed
 from ledger.list_heads import parse_list_head, rebuilds
 
@@ -99,7 +100,18 @@ def test_keys_are_what_the_format_says() -> None:
 
 def test_a_context_reads_settings_and_insists_on_those_of_genesis() -> None:
     view = {b"setting/record-skew-ms": (5_000).to_bytes(8, "big")}
-    context = Context(Overlay(view), "health", "clerk", bytes(32), 1, 1, None, 0)
+    context = Context(
+        ledger_id=bytes(32),
+        voters=VoterSets((bytes(32),)),
+        state=Overlay(view),
+        department="health",
+        actor="clerk",
+        record_id=bytes(32),
+        time_ms=1,
+        height=1,
+        document=None,
+        items=0,
+    )
     assert context.setting("record-skew-ms") == 5_000
     with pytest.raises(AssertionError, match="genesis sets"):
         context.setting("none")

@@ -15,6 +15,7 @@ from ledger.statements import (
     exchange_request_statement,
     genesis_statement,
     proposal_statement,
+    record_key_statement,
     record_statement,
     transfer_statement,
 )
@@ -23,6 +24,7 @@ LEDGER = bytes(range(32))
 
 hashes = st.one_of(st.just(NO_LEDGER), st.just(LEDGER), st.binary(min_size=32, max_size=32))
 numbers = st.one_of(st.integers(0, 3), st.integers(0, 2**64 - 1))
+names = st.sampled_from(("health", "health-2", "housing"))
 payloads = st.one_of(
     st.binary(max_size=80),
     st.builds(record_statement, hashes, st.binary(max_size=3)),
@@ -40,6 +42,10 @@ def transferred(ledger_id: bytes, term: int, target: bytes) -> bytes:
     return transfer_statement(ledger_id, term=term, target=target)
 
 
+def keyed(ledger_id: bytes, department: str, key: bytes) -> bytes:
+    return record_key_statement(ledger_id, department=department, key=key)
+
+
 def cosigned(ledger_id: bytes, height: int, tree_size: int, root: bytes, timestamp_s: int) -> bytes:
     return cosignature_message(Checkpoint(ledger_id, height, tree_size, root), timestamp_s)
 
@@ -50,7 +56,8 @@ STATEMENTS = {
     transferred: st.tuples(hashes, numbers, hashes),
     exchange_request_statement: st.tuples(hashes, payloads),
     genesis_statement: st.tuples(hashes),
-    enrolment_statement: st.tuples(payloads),
+    enrolment_statement: st.tuples(hashes, payloads),
+    keyed: st.tuples(hashes, names, hashes),
     cosigned: st.tuples(hashes, numbers, numbers, hashes, numbers),
 }
 
@@ -77,7 +84,12 @@ def test_a_preimage_is_its_purpose_then_its_ledger_then_its_payload(
         b"concordat/exchange-request/v1\x00" + ledger_id + payload
     )
     assert genesis_statement(ledger_id) == b"concordat/genesis/v1\x00" + ledger_id
-    assert enrolment_statement(payload) == b"concordat/enrolment/v1\x00" + bytes(32) + payload
+    assert enrolment_statement(ledger_id, payload) == (
+        b"concordat/enrolment/v1\x00" + ledger_id + payload
+    )
+    assert keyed(ledger_id, "health", ledger_id) == (
+        b"concordat/record-key/v1\x00" + 2 * ledger_id + b"health"
+    )
 
 
 @given(hashes, numbers, numbers, hashes, payloads)
@@ -113,13 +125,22 @@ def test_purpose_ledger_and_payload_can_be_read_back(ledger_id: bytes, payload: 
         payload,
     )
     assert purpose_of(genesis_statement(ledger_id)) == ("genesis", ledger_id, b"")
-    assert purpose_of(enrolment_statement(payload)) == ("enrolment", NO_LEDGER, payload)
+    assert purpose_of(enrolment_statement(ledger_id, payload)) == (
+        "enrolment",
+        ledger_id,
+        payload,
+    )
+    assert purpose_of(keyed(ledger_id, "health", NO_LEDGER)) == (
+        "record-key",
+        ledger_id,
+        NO_LEDGER + b"health",
+    )
 
 
 @given(said, said)
 @example((genesis_statement, (LEDGER,)), (record_statement, (LEDGER, b"")))
-@example((enrolment_statement, (b"x",)), (record_statement, (NO_LEDGER, b"x")))
-@example((genesis_statement, (NO_LEDGER,)), (enrolment_statement, (b"",)))
+@example((enrolment_statement, (NO_LEDGER, b"x")), (record_statement, (NO_LEDGER, b"x")))
+@example((genesis_statement, (NO_LEDGER,)), (enrolment_statement, (NO_LEDGER, b"")))
 def test_no_two_statements_share_a_preimage_nor_start_another(one, other) -> None:
     (make, arguments), (make_other, arguments_other) = one, other
     preimage, preimage_other = make(*arguments), make_other(*arguments_other)
@@ -137,8 +158,13 @@ def test_a_statement_is_the_same_each_time_it_is_made(one) -> None:
 
 def test_every_statement_of_the_module_is_among_those_compared() -> None:
     public = {name for name in dir(statements) if name.endswith("_statement")}
-    compared = {make.__name__ for make in STATEMENTS} - {"proposed", "transferred", "cosigned"}
-    assert public == compared | {"proposal_statement", "transfer_statement"}
+    wrapped = {"proposed", "transferred", "cosigned", "keyed"}
+    compared = {make.__name__ for make in STATEMENTS} - wrapped
+    assert public == compared | {
+        "proposal_statement",
+        "record_key_statement",
+        "transfer_statement",
+    }
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
@@ -155,6 +181,8 @@ def test_ledger_ids_and_entry_hashes_of_another_length_are_a_mistake_of_the_call
         proposed(wrong, 1, 1, LEDGER, b"")
     with pytest.raises(ValueError, match="a node id has 32 bytes"):
         transferred(LEDGER, 1, wrong)
+    with pytest.raises(ValueError, match="a record key has 32 bytes"):
+        keyed(LEDGER, "health", wrong)
 
 
 @pytest.mark.parametrize("number", [-1, 2**64])

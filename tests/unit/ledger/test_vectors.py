@@ -405,7 +405,7 @@ def test_list_heads_rebuild_from_their_items() -> None:
 
 
 def test_statements_are_laid_out_as_documented_and_signed() -> None:
-    assert len(of_format("statement")) == 6
+    assert len(of_format("statement")) == 7
     for vector in of_format("statement"):
         if vector["purpose"] == "proposal":
             numbers = vector["term"].to_bytes(8, "big") + vector["index"].to_bytes(8, "big")
