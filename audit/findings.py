@@ -61,6 +61,11 @@ FINDINGS: dict[str, Explanation] = {
         "No block is certified, so nobody vouches for this ledger.",
         "Ask another node for its newest certificate.",
     ),
+    "voter-change-uncertified": Explanation(
+        "A block changed the voters and has no certificate by the old and the new ones, so nothing "
+        "after it counts.",
+        "Ask another node for that block's certificate; if none has it, keep the copy as evidence.",
+    ),
     "mark-invalid": Explanation("A node's own mark contradicts its blocks.", _KEEP),
     "ledger-shorter": Explanation(
         "The ledger ends before the checkpoint that was seen earlier.",

@@ -7,7 +7,8 @@
     5  contracts     every record is one that the contracts accept there; every state root
     6  store         every stored key and value follows from the blocks (a data directory only)
     7  agreement     the Raft log is what leaders signed, and what blocks were made of (likewise)
-    8  certificates  majorities of the voters in force vouch for checkpoints of this tree
+    8  certificates  majorities of the voters in force vouch for checkpoints of this tree, and for
+                     every change of the voters (`audit.certified`)
     9  memory        the ledger continues the checkpoint that this auditor saw last
 
 A finding does not end the audit unless nothing after it could mean anything.
@@ -19,21 +20,22 @@ from typing import Any, Protocol
 
 import msgspec
 
+from audit.certified import VoterHistory, judge_certificates
 from audit.findings import Finding
 from audit.replay import Replay
-from contracts.consortium import check_genesis, node
+from contracts.consortium import check_genesis, next_step, node
 from ledger import store_keys
 from ledger.attachments import attached_fault
 from ledger.blocks import BlockHeader, parse_any_leaf
-from ledger.certificates import Certificate, check_certificate, parse_certificate
+from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
-from ledger.entries import parse_entry
+from ledger.entries import Step, parse_entry
 from ledger.errors import LedgerError, Malformed
 from ledger.genesis import GenesisFile
 from ledger.records import Record, parse_leaf
 from ledger.signatures import verify as verify_signature
 from ledger.statements import entry_hash, proposal_statement
-from ledger.types import Height, LeafIndex
+from ledger.types import LeafIndex
 
 SEGMENT_LEAVES = 2_000
 """Leaves that are read and whose signatures are checked at a time."""
@@ -153,6 +155,8 @@ class Audit:
         self._progress = progress
         self._replay = Replay(genesis)
         self._block_end: dict[int, tuple[int, bytes]] = {}
+        self._voters = VoterHistory(self._replay.tip.voters)
+        self._due_steps: dict[int, Step] = {}
         self._entry_hashes: dict[int, bytes] = {}
         self._attachments = 0
         self.report = Report(genesis.ledger_id, genesis.fingerprint)
@@ -294,6 +298,9 @@ class Audit:
                 author = records[number].header.department
                 self._find("bad-signature", f"leaf {first + number}", f"of {author}")
         self._links(place, first, header, len(records))
+        due = next_step(self._replay.view(), self._replay.tip.voters)
+        if due is not None:
+            self._due_steps[header.height] = due
         replayed = self._replay.execute(header, records, valid)
         for refused in replayed.block.refused:
             refusal = refused.refusal
@@ -307,6 +314,7 @@ class Audit:
         tip = self._replay.tip
         self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
         self._entry_hashes[tip.height] = header.entry_hash
+        self._voters.block(header)
         if self._source.whole:
             for key, value in replayed.stored:
                 self._compare(key, value, place)
@@ -373,8 +381,8 @@ class Audit:
     # Step 7.
 
     def _step_agreement(self) -> None:
-        previous = self._genesis.ledger_id
-        expected = 1
+        previous, expected = self._log_start()
+        first = expected
         for key, value in self._source.scan(store_keys.ENTRY, _after(store_keys.ENTRY)):
             place = f"Raft entry {expected}"
             if key != store_keys.entry_key(expected):
@@ -388,7 +396,22 @@ class Audit:
         if expected <= self._replay.tip.height:
             self._find("entry-invalid", f"Raft entry {expected}", "the log ends before the blocks")
         self._own_signatures()
-        self.report.steps["agreement"] = f"{expected - 1} entries as their leaders signed them"
+        kept = f"{expected - first} entries as their leaders signed them"
+        self.report.steps["agreement"] = kept if first == 1 else f"{kept}, from {first} on"
+
+    def _log_start(self) -> tuple[bytes, int]:
+        """The hash before the first kept entry, and that entry's index."""
+        stored = self._source.get(store_keys.FIRST_ENTRY_MARK)
+        if stored is None:
+            return self._genesis.ledger_id, 1
+        try:
+            index, _, digest = msgspec.msgpack.decode(stored, type=tuple[int, int, bytes])
+        except msgspec.MsgspecError as error:
+            self._find("mark-invalid", "mark first-entry", str(error))
+            return self._genesis.ledger_id, 1
+        if self._entry_hashes.get(index) != digest:
+            self._find("mark-invalid", "mark first-entry", "no block was made of that entry")
+        return digest, index + 1
 
     def _entry(self, place: str, index: int, value: bytes, previous: bytes) -> bytes | None:
         """An entry's hash if it is right; None ends the walk."""
@@ -410,16 +433,22 @@ class Audit:
         if spelled != value or own_index != index or made != digest:
             self._find("entry-invalid", place, "its hash or place is wrong")
             return None
-        if state is None or not verify_signature(
-            state.description.proposal_key, statement, signature
+        if (
+            state is None
+            or state.since_height >= index
+            or not verify_signature(state.description.proposal_key, statement, signature)
         ):
             self._find("entry-invalid", place, "its proposer did not sign it")
         if index <= self._replay.tip.height and self._entry_hashes.get(index) != digest:
             self._find("entry-invalid", place, "its block was made of another entry")
         try:
-            parse_entry(data)
+            step = parse_entry(data).step
         except Malformed as error:
             self._find("entry-invalid", place, str(error))
+            return digest
+        executed = step if step == self._due_steps.get(index) else None
+        if index <= self._replay.tip.height and executed != self._voters.step_at(index):
+            self._find("entry-invalid", place, "its block changed the voters in another way")
         return digest
 
     def _own_signatures(self) -> None:
@@ -440,33 +469,24 @@ class Audit:
     # Steps 8 and 9.
 
     def _step_certificates(self) -> None:
-        count = 0
-        voters = self._replay.tip.voters.sets()
-        for key, value in self._source.scan(store_keys.CERTIFICATE, _after(store_keys.CERTIFICATE)):
-            place = _name(key)
-            try:
-                certificate = parse_certificate(value)
-                check_certificate(certificate, ledger_id=self._genesis.ledger_id, voter_sets=voters)
-            except LedgerError as error:
-                self._find("certificate-invalid", place, str(error))
-                continue
-            end = self._block_end.get(certificate.height)
-            if key != store_keys.certificate_key(Height(certificate.height)) or end != (
-                certificate.tree_size,
-                certificate.root,
-            ):
-                self._find("certificate-invalid", place, "it is on another ledger's block")
-                continue
-            count += 1
-            self.report.certified = certificate.checkpoint
-            self.report.signers = self._departments(certificate)
-        if count == 0:
+        made = judge_certificates(
+            self._source.scan(store_keys.CERTIFICATE, _after(store_keys.CERTIFICATE)),
+            ledger_id=self._genesis.ledger_id,
+            history=self._voters,
+            block_end=self._block_end,
+        )
+        for finding in made.findings:
+            self._find(finding.code, finding.place, finding.detail)
+        if made.newest is None:
             self._find("certificate-missing", "certificates", "there is no valid one")
-        else:
-            assert self.report.certified is not None
-            self.report.steps["certificates"] = (
-                f"{count} valid; the newest covers height {self.report.certified.height}"
-            )
+            return
+        self.report.certified = made.newest.checkpoint
+        self.report.signers = self._departments(made.newest)
+        changes = len(self._voters.changes)
+        self.report.steps["certificates"] = (
+            f"{made.count} valid; the newest covers height {made.newest.height}"
+            + (f"; the voters changed {changes} times" if changes else "")
+        )
 
     def _departments(self, certificate: Certificate) -> tuple[str, ...]:
         found = []

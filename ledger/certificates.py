@@ -2,9 +2,9 @@
 
     certificate = [ledger id, height, tree size, root, [[node id, timestamp, signature] …]]
 
-Who must have signed is not for the certificate to say: it is the voters in force before the block,
-for a block that changes voters also those after it, and while a change is joint both sets. Whoever
-checks a certificate brings those sets, derived from genesis without gaps.
+Who must have signed is not for the certificate to say (`required_sets` does). Whoever checks a
+certificate brings those sets, derived from genesis without gaps, and lets a ledger count only up to
+its first block that changes voters and has no certificate.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ledger.blocks import VoterSets
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature, from_note, to_note
 from ledger.codec import Decoder, Format, encode
 from ledger.errors import CertificateRefused
@@ -89,6 +90,17 @@ def certificate_from_note(note: Note) -> Certificate:
     """A certificate from a note, with every node's signature on it. Raises Malformed."""
     checkpoint, cosignatures = from_note(note)
     return Certificate.of(checkpoint, cosignatures)
+
+
+def required_sets(before: VoterSets, after: VoterSets) -> tuple[tuple[NodeId, ...], ...]:
+    """The sets of which each must have signed a block by majority, each once.
+
+    before, after: the voters in force before and after the block. A change without the old voters'
+    majority would let anybody replace them; one without the new ones' would leave a ledger that
+    nobody can continue.
+    """
+    sets = before.sets() if before == after else before.sets() + after.sets()
+    return tuple(dict.fromkeys(sets))
 
 
 def check_form(

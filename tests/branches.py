@@ -12,12 +12,13 @@ import plyvel
 from builders import START_MS, Consortium
 
 from audit.replay import Replay
+from contracts.consortium import next_step, voters_after
 from ledger import store_keys
-from ledger.blocks import BlockHeader, VoterSets
+from ledger.blocks import BlockHeader
 from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, cosignature_message
 from ledger.codec import encode
-from ledger.entries import Entry
+from ledger.entries import Entry, Step
 from ledger.records import Record
 from ledger.signatures import verify
 from ledger.statements import entry_hash, proposal_statement
@@ -85,12 +86,18 @@ class Branch:
         term: int = 1,
         leader: str | None = None,
         log: bool = True,
+        steps: bool = False,
+        step: Step | None = None,
     ) -> None:
-        """The next block, of records that the contracts accept, with its Raft entry."""
+        """The next block, of records that the contracts accept, with its Raft entry.
+
+        steps: whether the entry has the configuration step that is due; step: another one.
+        """
         tip = self.replay.tip
+        step = next_step(self.replay.view(), tip.voters) if steps else step
         height = tip.height + 1
         time_ms = START_MS + 10_000 + 100 * height if time_ms is None else time_ms
-        data = encode(Entry(time_ms, None, tuple(record.to_bytes() for record in records)))
+        data = encode(Entry(time_ms, step, tuple(record.to_bytes() for record in records)))
         statement = proposal_statement(
             self.genesis.ledger_id,
             term=term,
@@ -116,7 +123,7 @@ class Branch:
             tree_size=tip.tree_size,
             tree_root=tip.tree().root(),
             state_root=bytes(32),
-            voters=VoterSets(self.genesis.genesis.voters),
+            voters=voters_after(self.replay.view(), tip.voters, step),
             record_count=len(records),
         )
         valid = [

@@ -251,6 +251,7 @@ def test_a_source_that_fails_is_a_finding(store: Memory, genesis: GenesisFile) -
 def test_every_finding_is_provoked_by_some_case() -> None:
     provoked = {code for _, codes in CASES.values() for code in codes}
     provoked |= {"genesis-invalid", "ledger-shorter", "ledger-forked", "store-unreadable"}
+    provoked |= {"voter-change-uncertified"}  # in test_voter_changes
     assert set(FINDINGS) == provoked
 
 

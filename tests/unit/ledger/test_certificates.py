@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.blocks import VoterSets
 from ledger.certificates import (
     Certificate,
     certificate_from_note,
     check_certificate,
     parse_certificate,
+    required_sets,
 )
 from ledger.checkpoints import (
     Checkpoint,
@@ -34,6 +36,7 @@ from ledger.notes import (
     parse_note,
     verifier_key,
 )
+from ledger.statements import record_statement
 from ledger.tree import CompactRange, consistency_proof, leaf_hash, root_of
 
 CITY = Consortium()
@@ -126,6 +129,57 @@ def test_every_false_certificate_is_refused() -> None:
     assert "sorted and unique" in refused(mixed, [VOTERS])
     moved = Certificate(*encode_fields(good, height=8))
     assert "does not fit" in refused(moved, [VOTERS])
+
+
+def test_a_learners_signature_beside_a_majority_is_refused() -> None:
+    assert "does not vote" in refused(certificate(*VOTERS[:4]), [VOTERS[:3]])
+
+
+def test_a_signature_on_another_ledgers_checkpoint_is_refused() -> None:
+    elsewhere = Checkpoint(bytes(32), CHECKPOINT.height, CHECKPOINT.tree_size, CHECKPOINT.root)
+    lent = Certificate.of(
+        CHECKPOINT, [*map(cosign, VOTERS[:2]), cosign(VOTERS[2], checkpoint=elsewhere)]
+    )
+    assert "does not fit" in refused(lent, [VOTERS])
+
+
+def test_a_signature_made_for_another_purpose_is_refused() -> None:
+    raw = BY_NODE[VOTERS[2]].sign(record_statement(CITY.ledger_id, CHECKPOINT.body()))
+    made = Certificate.of(CHECKPOINT, [*map(cosign, VOTERS[:2]), Cosignature(VOTERS[2], 99, raw)])
+    assert "does not fit" in refused(made, [VOTERS])
+
+
+def test_a_signature_in_another_nodes_name_is_refused() -> None:
+    own = cosign(VOTERS[0])
+    lent = Cosignature(VOTERS[1], own.timestamp_s, own.signature)
+    made = Certificate.of(CHECKPOINT, [own, lent, cosign(VOTERS[2])])
+    assert "does not fit" in refused(made, [VOTERS])
+
+
+def test_a_certificate_in_a_second_spelling_is_malformed() -> None:
+    data = certificate(*VOTERS[:3]).to_bytes()
+    height = data.index(b"\x07", 34)
+    with pytest.raises(Malformed, match="spelling"):
+        parse_certificate(data[:height] + b"\xcc\x07" + data[height + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        (VoterSets(VOTERS[:3]), VoterSets(VOTERS[:3]), (VOTERS[:3],)),
+        (VoterSets(VOTERS[:3]), VoterSets(VOTERS[:3], VOTERS[2:]), (VOTERS[:3], VOTERS[2:])),
+        (
+            VoterSets(VOTERS[:3], VOTERS[2:]),
+            VoterSets(VOTERS[:3], VOTERS[2:]),
+            (VOTERS[:3], VOTERS[2:]),
+        ),
+        (VoterSets(VOTERS[:3], VOTERS[2:]), VoterSets(VOTERS[2:]), (VOTERS[:3], VOTERS[2:])),
+        (VoterSets(VOTERS[:3]), VoterSets(VOTERS[2:]), (VOTERS[:3], VOTERS[2:])),
+    ],
+    ids=["unchanged", "entering", "joint", "leaving", "in one step"],
+)
+def test_a_block_needs_a_majority_of_each_set_before_and_after_it(before, after, wanted) -> None:
+    assert required_sets(before, after) == wanted
 
 
 def encode_fields(made: Certificate, **changes):
