@@ -33,6 +33,8 @@ _SHAPES = {
     "grant": ("GRANT_ID",),
     "absence": ("CONSUMER", "PUBLISHER/DATASET"),
     "receipts": ("GRANT_ID",),
+    "grants": ("PUBLISHER/DATASET",),
+    "datasets": ("DEPARTMENT",),
 }
 
 
@@ -66,6 +68,8 @@ def prove(
       grant GRANT_ID                       what the grant says and what became of it
       absence CONSUMER PUBLISHER/DATASET   no grant lets CONSUMER read it
       receipts GRANT_ID                    all receipts under the grant
+      grants PUBLISHER/DATASET             all grants on the dataset
+      datasets DEPARTMENT                  all datasets of the department
     """
     shape = _SHAPES[kind]
     if len(arguments) != len(shape):
@@ -89,15 +93,11 @@ def prove(
 
 def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
     if kind == "absence":
-        publisher, _, dataset = arguments[1].partition("/")
-        if not all(
-            re.fullmatch(r"[a-z0-9-]+", name) for name in (arguments[0], publisher, dataset)
-        ):
-            raise Failure(
-                f"{arguments[0]} {arguments[1]} names no consumer and dataset",
-                "Write them as short names: housing health/vaccinations.",
-            )
-        return prover.absence(arguments[0], publisher, dataset)
+        return prover.absence(_name(arguments[0]), *_dataset_name(arguments[1]))
+    if kind == "grants":
+        return prover.grants(*_dataset_name(arguments[0]))
+    if kind == "datasets":
+        return prover.datasets(_name(arguments[0]))
     text = arguments[0].lower()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise Failure(f"{arguments[0]} is no id", "An id has 64 hexadecimal digits.")
@@ -108,6 +108,19 @@ def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
         "receipts": prover.receipts,
     }[kind]
     return make(bytes.fromhex(text))
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+", text):
+        raise Failure(f"{text} is no short name", "Short names are like housing or civil-affairs.")
+    return text
+
+
+def _dataset_name(text: str) -> tuple[str, str]:
+    publisher, slash, dataset = text.partition("/")
+    if not slash:
+        raise Failure(f"{text} names no dataset", "Write publisher/name: health/vaccinations.")
+    return _name(publisher), _name(dataset)
 
 
 @click.command()

@@ -21,6 +21,7 @@ from ledger.codec import encode
 from ledger.entries import Entry, Step
 from ledger.records import Record
 from ledger.signatures import verify
+from ledger.state_tree import StateTree
 from ledger.statements import entry_hash, proposal_statement
 from ledger.types import Height
 
@@ -71,6 +72,7 @@ class Branch:
         other.values, other.damages = dict(self.values), list(self.damages)
         other._previous_hash = self._previous_hash
         other.replay = deepcopy(self.replay)
+        other.replay._tree = StateTree(other.replay.pages.get)
         return other
 
     @property

@@ -10,5 +10,5 @@ Trust runs from the genesis down, and each link is in the file:
                                     └── tree ──> record ── items root ──> item
 
 A proof speaks of the moment of its certificate and of nothing after it. Voters never change in this
-version, so the genesis names them; `voter_changes` has a place in the file and must be empty.
+version, so the genesis names them.
 """

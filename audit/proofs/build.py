@@ -16,8 +16,11 @@ from audit.proofs.format import (
     AbsenceStatement,
     BlockPart,
     CertificatePart,
+    DatasetsStatement,
+    GrantsStatement,
     GrantStatement,
     HeldGrant,
+    ListedDataset,
     OtherKey,
     Path,
     Proof,
@@ -34,7 +37,15 @@ from audit.verify import Source, with_attached
 from contracts.exchanges import Receipt, parse_item
 from contracts.grants import exhausted, grant, standing
 from contracts.machine import parse_tip
-from contracts.state import dataset_key, department_key, grant_key, held_list, receipts_list
+from contracts.state import (
+    dataset_key,
+    datasets_list,
+    department_key,
+    grant_key,
+    grants_list,
+    held_list,
+    receipts_list,
+)
 from ledger import store_keys
 from ledger.attachments import parse_items
 from ledger.blocks import BlockHeader, parse_any_leaf, parse_block_header
@@ -97,7 +108,7 @@ class Prover:
 
     def record(self, record_id: bytes) -> bytes:
         """That a record is in the ledger."""
-        return self._proved(lambda: RecordStatement(record_id.hex(), self._record_part(record_id)))
+        return self._proved(lambda: RecordStatement(self._record_part(record_id)))
 
     def receipt(self, exchange_id: bytes) -> bytes:
         """That an exchange has a receipt; the first one, should there be several."""
@@ -115,6 +126,14 @@ class Prover:
         """The complete list of a grant's receipts."""
         return self._proved(lambda: self._receipts(grant_id))
 
+    def grants(self, publisher: str, dataset: str) -> bytes:
+        """The complete list of a dataset's grants."""
+        return self._proved(lambda: self._grants(publisher, dataset))
+
+    def datasets(self, department: str) -> bytes:
+        """The complete list of a department's datasets."""
+        return self._proved(lambda: self._datasets(department))
+
     def _proved(self, make: Callable[[], Statement]) -> bytes:
         certificate = self._certificate
         try:
@@ -126,12 +145,8 @@ class Prover:
                     height=certificate.height,
                     tree_size=certificate.tree_size,
                     root=certificate.root,
-                    signers=tuple(
-                        Signer(entry.node_id.hex(), entry.timestamp_s, entry.signature)
-                        for entry in certificate.cosignatures
-                    ),
+                    signers=self._signers(),
                 ),
-                voter_changes=(),
                 block=BlockPart(self._leaf(self._size - 1), self._path(self._size - 1)),
                 statement=statement,
             ).to_json()
@@ -144,6 +159,16 @@ class Prover:
         except LedgerError as error:
             raise Unprovable(f"the store proves it not: {error}", _DAMAGED) from None
         return data
+
+    def _signers(self) -> tuple[Signer, ...]:
+        """As many of the certificate's signatures as its voters need, so that the file is small."""
+        voters = self._genesis.genesis.voters
+        needed = len(voters) // 2 + 1
+        chosen = [entry for entry in self._certificate.cosignatures if entry.node_id in voters]
+        return tuple(
+            Signer(entry.node_id.hex(), entry.timestamp_s, entry.signature)
+            for entry in chosen[:needed]
+        )
 
     # The store.
 
@@ -178,7 +203,8 @@ class Prover:
         )
 
     def _path(self, index: int) -> Path:
-        return inclusion_proof(self._nodes, leaf_index=LeafIndex(index), tree_size=self._size)
+        proof = inclusion_proof(self._nodes, leaf_index=LeafIndex(index), tree_size=self._size)
+        return b"".join(proof)
 
     def _state(self) -> _State:
         if self._known_state is None:
@@ -215,7 +241,7 @@ class Prover:
         other = (
             None if proof.other is None else OtherKey(proof.other.key_hash, proof.other.value_hash)
         )
-        return StatePart(state.get(key), proof.siblings, other)
+        return StatePart(state.get(key), b"".join(proof.siblings), other)
 
     def _grant_part(self, grant_id: bytes) -> StatePart:
         if self._state().get(grant_key(grant_id)) is None:
@@ -268,7 +294,6 @@ class Prover:
                 if not isinstance(item, Receipt) or item.exchange_id != exchange_id:
                     continue
                 return ReceiptStatement(
-                    exchange_id=exchange_id.hex(),
                     item=data,
                     line=number,
                     item_index=place,
@@ -289,14 +314,24 @@ class Prover:
             for number in range(count)
         ]
 
-    def _absence(self, consumer: str, publisher: str, dataset: str) -> AbsenceStatement:
-        state = self._state()
-        if state.get(department_key(consumer)) is None:
-            raise Unprovable(f"{consumer} is no department of this ledger", "Check the short name.")
-        if state.get(dataset_key(publisher, dataset)) is None:
+    def _member_part(self, department: str) -> StatePart:
+        if self._state().get(department_key(department)) is None:
+            raise Unprovable(
+                f"{department} is no department of this ledger", "Check the short name."
+            )
+        return self._state_part(department_key(department))
+
+    def _offered_part(self, publisher: str, dataset: str) -> StatePart:
+        if self._state().get(dataset_key(publisher, dataset)) is None:
             raise Unprovable(
                 f"there is no dataset {publisher}/{dataset}", "`concordat dataset list` shows all."
             )
+        return self._state_part(dataset_key(publisher, dataset))
+
+    def _absence(self, consumer: str, publisher: str, dataset: str) -> AbsenceStatement:
+        state = self._state()
+        member = self._member_part(consumer)
+        offered = self._offered_part(publisher, dataset)
         if consumer == publisher:
             raise Unprovable(
                 f"{consumer} publishes {publisher}/{dataset} and needs no grant to read it",
@@ -321,11 +356,38 @@ class Prover:
             consumer=consumer,
             publisher=publisher,
             dataset=dataset,
-            consumer_state=self._state_part(department_key(consumer)),
+            consumer_state=member,
             publisher_state=self._state_part(department_key(publisher)),
-            offered=self._state_part(dataset_key(publisher, dataset)),
+            offered=offered,
             held=self._state_part(held),
             grants=tuple(HeldGrant(grant_id.hex(), self._grant_part(grant_id)) for grant_id in ids),
+        )
+
+    def _grants(self, publisher: str, dataset: str) -> GrantsStatement:
+        key = grants_list(publisher, dataset)
+        return GrantsStatement(
+            publisher=publisher,
+            dataset=dataset,
+            offered=self._offered_part(publisher, dataset),
+            head=self._state_part(key),
+            grants=tuple(
+                HeldGrant(grant_id.hex(), self._grant_part(grant_id))
+                for grant_id in self._list(key)
+            ),
+        )
+
+    def _datasets(self, department: str) -> DatasetsStatement:
+        member = self._member_part(department)
+        key = datasets_list(department)
+        names = [item.decode("ascii") for item in self._list(key)]
+        return DatasetsStatement(
+            department=department,
+            member=member,
+            head=self._state_part(key),
+            datasets=tuple(
+                ListedDataset(name, self._state_part(dataset_key(department, name)))
+                for name in names
+            ),
         )
 
     def _receipts(self, grant_id: bytes) -> ReceiptsStatement:
@@ -342,8 +404,9 @@ class Prover:
 def _path_within(items: tuple[bytes, ...], index: int) -> Path:
     """An item's inclusion proof under the RFC 6962 root over `items`."""
     hashes = [leaf_hash(item) for item in items]
-    return inclusion_proof(
+    proof = inclusion_proof(
         lambda level, place: root_of(hashes[place << level : (place + 1) << level]),
         leaf_index=LeafIndex(index),
         tree_size=TreeSize(len(items)),
     )
+    return b"".join(proof)

@@ -22,6 +22,8 @@ from audit.proofs.format import (
     AbsenceStatement,
     BlockPart,
     CertificatePart,
+    DatasetsStatement,
+    GrantsStatement,
     GrantStatement,
     Proof,
     ProofRefused,
@@ -36,7 +38,15 @@ from contracts.catalog import dataset
 from contracts.consortium import check_genesis
 from contracts.exchanges import Receipt, ReceiptLine, Receipts, parse_item
 from contracts.grants import Grant, exhausted, parse_grant, standing
-from contracts.state import dataset_key, department_key, grant_key, held_list, receipts_list
+from contracts.state import (
+    dataset_key,
+    datasets_list,
+    department_key,
+    grant_key,
+    grants_list,
+    held_list,
+    receipts_list,
+)
 from ledger.blocks import BlockHeader, parse_block_header
 from ledger.certificates import Certificate, check_certificate
 from ledger.checkpoints import Checkpoint, Cosignature
@@ -48,6 +58,7 @@ from ledger.proofs import check_inclusion
 from ledger.records import HEADER_BYTES_MAX, Record, parse_leaf
 from ledger.signatures import verify
 from ledger.state_proofs import OtherLeaf, StateProof, check_absence, check_presence
+from ledger.tiles import hashes_of
 from ledger.tree import leaf_hash
 from ledger.types import LeafIndex, TreeSize
 
@@ -108,6 +119,10 @@ def _check(proof: Proof, genesis: GenesisFile) -> Proved:
             kind, (words, facts) = "absence", _absence(certified, statement)
         case ReceiptsStatement() as statement:
             kind, (words, facts) = "receipts", _receipts(certified, statement)
+        case GrantsStatement() as statement:
+            kind, (words, facts) = "grants", _grants(certified, statement)
+        case DatasetsStatement() as statement:
+            kind, (words, facts) = "datasets", _datasets(certified, statement)
     return Proved(
         ledger_id=genesis.ledger_id,
         fingerprint=genesis.fingerprint,
@@ -154,7 +169,7 @@ def _header(part: BlockPart, certificate: Certificate, genesis: GenesisFile) -> 
         leaf_hash=leaf_hash(part.header),
         leaf_index=LeafIndex(size - 1),
         tree_size=TreeSize(size),
-        proof=part.path,
+        proof=hashes_of(part.path),
         root=certificate.root,
     )
     return header
@@ -190,7 +205,7 @@ class _Certified:
             leaf_hash=leaf_hash(part.leaf),
             leaf_index=LeafIndex(part.leaf_index),
             tree_size=TreeSize(self.checkpoint.tree_size),
-            proof=part.path,
+            proof=hashes_of(part.path),
             root=self.checkpoint.root,
         )
         record = parse_leaf(part.leaf)
@@ -205,7 +220,7 @@ class _Certified:
         other = (
             None if part.other is None else OtherLeaf(part.other.key_hash, part.other.value_hash)
         )
-        proof = StateProof(part.siblings, other)
+        proof = StateProof(tuple(hashes_of(part.siblings)), other)
         if part.value is None:
             check_absence(self.header.state_root, key, proof)
         else:
@@ -231,11 +246,9 @@ Shown = tuple[tuple[str, ...], dict[str, Any]]
 
 def _record(certified: _Certified, statement: RecordStatement) -> Shown:
     record = certified.record(statement.record)
-    if record.record_id.hex() != statement.record_id:
-        raise ProofRefused("record", "it has another id than the proof names")
-    header = record.header
+    header, record_id = record.header, record.record_id.hex()
     facts: dict[str, Any] = {
-        "record_id": statement.record_id,
+        "record_id": record_id,
         "leaf_index": statement.record.leaf_index,
         "record_kind": header.kind,
         "department": header.department,
@@ -243,7 +256,7 @@ def _record(certified: _Certified, statement: RecordStatement) -> Shown:
         "created_ms": header.created_ms,
     }
     return (
-        f"Record {statement.record_id} is in the ledger, at leaf {statement.record.leaf_index}.",
+        f"Record {record_id} is in the ledger, at leaf {statement.record.leaf_index}.",
         f"It is a {header.kind} by {header.department} (actor {header.actor}), signed with the "
         f"key {header.key.hex()} and dated {moment(header.created_ms)}.",
     ), facts
@@ -259,14 +272,15 @@ def _receipt(certified: _Certified, statement: ReceiptStatement) -> Shown:
         leaf_hash=leaf_hash(statement.item),
         leaf_index=LeafIndex(statement.item_index),
         tree_size=TreeSize(line.count),
-        proof=statement.path,
+        proof=hashes_of(statement.path),
         root=line.items_root,
     )
     item = parse_item(statement.item)
-    if not isinstance(item, Receipt) or item.exchange_id.hex() != statement.exchange_id:
-        raise ProofRefused("receipt", "it is not one of the exchange that the proof names")
+    if not isinstance(item, Receipt):
+        raise ProofRefused("receipt", "its item is none")
+    exchange_id = item.exchange_id.hex()
     facts: dict[str, Any] = {
-        "exchange_id": statement.exchange_id,
+        "exchange_id": exchange_id,
         "grant_id": line.grant_id.hex(),
         "record_id": record.record_id.hex(),
         "provider": record.header.department,
@@ -279,7 +293,7 @@ def _receipt(certified: _Certified, statement: ReceiptStatement) -> Shown:
         "case": item.case.hex(),
     }
     return (
-        f"Exchange {statement.exchange_id} has a receipt by {record.header.department}: "
+        f"Exchange {exchange_id} has a receipt by {record.header.department}: "
         f"{item.rows} rows, {item.size_bytes} bytes, {item.subjects} data subjects.",
         f"It stands under grant {line.grant_id.hex()}, in record {record.record_id.hex()}.",
         "Whether it was voided or acknowledged later is not part of this proof.",
@@ -408,6 +422,70 @@ def _receipts(certified: _Certified, statement: ReceiptsStatement) -> Shown:
         *(
             f"Record {record.record_id.hex()}: {line.count} exchanges, {line.rows} rows."
             for record, line in found
+        ),
+    ), facts
+
+
+def _grants(certified: _Certified, statement: GrantsStatement) -> Shown:
+    publisher, name = statement.publisher, statement.dataset
+    if certified.state(dataset_key(publisher, name), statement.offered) is None:
+        raise ProofRefused("grants", f"there is no dataset {publisher}/{name}")
+    head = certified.head(grants_list(publisher, name), statement.head)
+    if not rebuilds(head, [bytes.fromhex(entry.grant_id) for entry in statement.grants]):
+        raise ProofRefused("grants", "they are not the whole list of the dataset's grants")
+    found = [
+        certified.grant(bytes.fromhex(entry.grant_id), entry.state) for entry in statement.grants
+    ]
+    facts: dict[str, Any] = {
+        "dataset": f"{publisher}/{name}",
+        "grants": [_described(value)[1] for value in found],
+    }
+    return (
+        f"These are all {len(found)} grants on {publisher}/{name}, whatever became of them.",
+        *(
+            f"Grant {value.grant_id.hex()} of {value.consumer} is {value.status}: "
+            f"{value.exchanges} exchanges, {value.rows} rows."
+            for value in found
+        ),
+    ), facts
+
+
+def _datasets(certified: _Certified, statement: DatasetsStatement) -> Shown:
+    department = statement.department
+    if certified.state(department_key(department), statement.member) is None:
+        raise ProofRefused("datasets", f"{department} is no department of this ledger")
+    names = [entry.dataset for entry in statement.datasets]
+    head = certified.head(datasets_list(department), statement.head)
+    if not rebuilds(head, [name.encode("ascii") for name in names]):
+        raise ProofRefused("datasets", "they are not the whole list of the department's datasets")
+    found = []
+    for entry in statement.datasets:
+        if certified.state(dataset_key(department, entry.dataset), entry.state) is None:
+            raise ProofRefused("datasets", f"there is no dataset {department}/{entry.dataset}")
+        value = dataset(certified, department, entry.dataset)
+        assert value is not None
+        found.append(value)
+    facts: dict[str, Any] = {
+        "department": department,
+        "datasets": [
+            {
+                "dataset": f"{department}/{value.offer.name}",
+                "title": value.title,
+                "status": value.status,
+                "classification": value.offer.classification,
+                "sharing": value.offer.sharing,
+                "fields": [name for name, _ in value.fields],
+                "version": value.version,
+            }
+            for value in found
+        ],
+    }
+    return (
+        f"These are all {len(found)} datasets of {department}.",
+        *(
+            f"{department}/{value.offer.name} is {value.status}, {value.offer.classification}, "
+            f"with {len(value.fields)} fields."
+            for value in found
         ),
     ), facts
 

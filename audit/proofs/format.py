@@ -13,7 +13,7 @@ from msgspec import Meta
 from ledger.certificates import SIGNERS_MAX
 from ledger.errors import LedgerError
 from ledger.state_proofs import DEPTH_MAX
-from ledger.types import Hash, Identifier, Natural, Signature
+from ledger.types import HASH_BYTES, Hash, Identifier, Natural, Signature
 
 PROOF_BYTES_MAX = 64 * 1024 * 1024
 """Limit of a proof file, in bytes of JSON."""
@@ -24,8 +24,11 @@ PATH_HASHES_MAX = 63
 HexId: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """32 bytes that people copy and compare: a ledger, node, record, grant or exchange id."""
 
-Path: TypeAlias = Annotated[tuple[Hash, ...], Meta(max_length=PATH_HASHES_MAX)]
-"""An inclusion proof's hashes, lowest first."""
+Path: TypeAlias = Annotated[bytes, Meta(max_length=PATH_HASHES_MAX * HASH_BYTES)]
+"""An inclusion proof's hashes, lowest first, joined."""
+
+Siblings: TypeAlias = Annotated[bytes, Meta(max_length=DEPTH_MAX * HASH_BYTES)]
+"""A state proof's hashes, the root's children first, joined."""
 
 
 class ProofRefused(LedgerError):
@@ -85,7 +88,7 @@ class StatePart(Json, frozen=True):
     """A state value, null if the key has none, and the walk from the state root to its place."""
 
     value: bytes | None
-    siblings: Annotated[tuple[Hash, ...], Meta(max_length=DEPTH_MAX)]
+    siblings: Siblings
     other: OtherKey | None
 
 
@@ -97,9 +100,8 @@ class HeldGrant(Json, frozen=True):
 
 
 class RecordStatement(Json, frozen=True, tag_field="kind", tag="record"):
-    """The record is in the ledger."""
+    """The record is in the ledger; its id follows from its leaf."""
 
-    record_id: HexId
     record: RecordPart
 
 
@@ -107,10 +109,9 @@ class ReceiptStatement(Json, frozen=True, tag_field="kind", tag="receipt"):
     """The exchange has a receipt: an item under a line of a record.
 
     line: number of the line in the record's body, from 0. item_index, path: the item's place among
-    the line's items and its way to the line's items root.
+    the line's items and its way to the line's items root. The exchange's id is in the item.
     """
 
-    exchange_id: HexId
     item: bytes
     line: Natural
     item_index: Natural
@@ -156,20 +157,57 @@ class ReceiptsStatement(Json, frozen=True, tag_field="kind", tag="receipts"):
     records: tuple[RecordPart, ...]
 
 
+class GrantsStatement(Json, frozen=True, tag_field="kind", tag="grants"):
+    """These are all grants on the dataset, whatever became of them.
+
+    offered: the dataset's state. head: of the list of grants, absent if there never was one.
+    """
+
+    publisher: Identifier
+    dataset: Identifier
+    offered: StatePart
+    head: StatePart
+    grants: tuple[HeldGrant, ...]
+
+
+class ListedDataset(Json, frozen=True):
+    """One dataset of a list, and its state."""
+
+    dataset: Identifier
+    state: StatePart
+
+
+class DatasetsStatement(Json, frozen=True, tag_field="kind", tag="datasets"):
+    """These are all datasets of the department, also those it has withdrawn.
+
+    member: the department's state. head: of the list of datasets, absent if there never was one.
+    """
+
+    department: Identifier
+    member: StatePart
+    head: StatePart
+    datasets: tuple[ListedDataset, ...]
+
+
 Statement: TypeAlias = (
-    RecordStatement | ReceiptStatement | GrantStatement | AbsenceStatement | ReceiptsStatement
+    RecordStatement
+    | ReceiptStatement
+    | GrantStatement
+    | AbsenceStatement
+    | ReceiptsStatement
+    | GrantsStatement
+    | DatasetsStatement
 )
 
-KINDS = ("record", "receipt", "grant", "absence", "receipts")
+KINDS = ("record", "receipt", "grant", "absence", "receipts", "grants", "datasets")
 
 
 class Proof(Json, frozen=True):
-    """A whole proof file. voter_changes: empty in this version, voters are the genesis'."""
+    """A whole proof file. Who may sign its certificate is not for the file to say."""
 
     format: Literal["concordat/proof/1"]
     ledger_id: HexId
     certificate: CertificatePart
-    voter_changes: Annotated[tuple[bytes, ...], Meta(max_length=0)]
     block: BlockPart
     statement: Statement
 

@@ -53,6 +53,12 @@ def plain(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
+def hashes(text: str) -> list[bytes]:
+    joined = plain(text)
+    require(len(joined) % 32 == 0, "hashes")
+    return [joined[place : place + 32] for place in range(0, len(joined), 32)]
+
+
 def genesis_voters(genesis_file: bytes) -> tuple[bytes, set[bytes]]:
     """The ledger's id and its voters, once every founder's signature is verified."""
     content = json.loads(genesis_file)
@@ -73,7 +79,7 @@ def judge(proof_file: bytes, genesis_file: bytes) -> tuple[str, str, str]:
     ledger_id, voters = genesis_voters(genesis_file)
     proof = json.loads(proof_file)
     require(proof["format"] == "concordat/proof/1", "version")
-    require(proof["ledger_id"] == ledger_id.hex() and proof["voter_changes"] == [], "ledger")
+    require(proof["ledger_id"] == ledger_id.hex(), "ledger")
 
     certificate = proof["certificate"]
     height, size, root = certificate["height"], certificate["tree_size"], certificate["root"]
@@ -87,7 +93,7 @@ def judge(proof_file: bytes, genesis_file: bytes) -> tuple[str, str, str]:
     require(signers <= voters and 2 * len(signers) > len(voters), "majority")
 
     header = plain(proof["block"]["header"])
-    path = [plain(text) for text in proof["block"]["path"]]
+    path = hashes(proof["block"]["path"])
     require(tree_root(size - 1, size, header, path) == plain(root), "block header")
     block = msgpack.unpackb(header)
     require(block[:4] == [2, 1, ledger_id, height], "block header's words")
@@ -96,15 +102,16 @@ def judge(proof_file: bytes, genesis_file: bytes) -> tuple[str, str, str]:
     require(statement["kind"] == "record", "kind")
     part = statement["record"]
     leaf, index = plain(part["leaf"]), part["leaf_index"]
-    path = [plain(text) for text in part["path"]]
+    path = hashes(part["path"])
     require(0 <= index < size, "leaf index")
     require(tree_root(index, size, leaf, path) == plain(root), "record")
     tag, header, signature = msgpack.unpackb(leaf)
-    require(tag == 1 and digest(header).hex() == statement["record_id"], "record id")
+    require(tag == 1, "record")
+    record_id = digest(header).hex()
     _, own_ledger, kind, department, _, key, *_ = msgpack.unpackb(header)
     require(own_ledger == ledger_id, "record's ledger")
     signed(key, b"concordat/record/v1\x00" + ledger_id + header, signature)
-    return statement["record_id"], kind, department
+    return record_id, kind, department
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +143,7 @@ def test_a_record_proof_holds_for_a_checker_of_other_making(
 def test_and_a_changed_one_does_not(made: dict[str, tuple[bytes, bytes]]) -> None:
     """Members that carry trust; that no byte at all can be another is the product's own test."""
     proof, genesis = next(iter(made.values()))
-    for name in ("record_id", "leaf", "leaf_index", "root", "header", "height", "signature"):
+    for name in ("leaf", "leaf_index", "root", "header", "height", "signature"):
         place = proof.index(b'"' + name.encode() + b'": ') + len(name) + 8
         changed = bytearray(proof)
         changed[place] = ord("1") if changed[place] != ord("1") else ord("2")

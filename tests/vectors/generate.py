@@ -4,7 +4,8 @@
 
 `ledger.json` is a list with one vector on each line: name, format, description, fields of the
 format, and `hex`, the bytes. A vector with `refused` must be refused, for the reason it gives. Keys
-and times are fixed, so every run writes the same file.
+and times are fixed, so every run writes the same file. `proofs/` has a proof file of each kind, an
+evidence file and their genesis, likewise.
 """
 
 import json
@@ -16,9 +17,11 @@ if str(FOLDER.parent) not in sys.path:
     sys.path.insert(0, str(FOLDER.parent))
 
 from vectors.accepted import accepted_vectors  # noqa: E402
+from vectors.proof_files import golden_proofs  # noqa: E402
 from vectors.refused import refused_vectors  # noqa: E402
 
 GOLDEN = FOLDER / "ledger.json"
+PROOFS = FOLDER / "proofs"
 
 
 def golden_text() -> str:
@@ -30,19 +33,29 @@ def golden_text() -> str:
     return "[\n" + ",\n".join(json.dumps(vector) for vector in vectors) + "\n]\n"
 
 
+def golden_files() -> dict[Path, bytes]:
+    """Every golden file's path and content."""
+    files = {PROOFS / name: data for name, data in golden_proofs().items()}
+    return {GOLDEN: golden_text().encode("ascii"), **files}
+
+
 def main(arguments: list[str]) -> int:
-    """Write the golden file, or with --check compare: 0 if nothing differs, 1 otherwise."""
+    """Write the golden files, or with --check compare: 0 if nothing differs, 1 otherwise."""
     if arguments not in ([], ["--check"]):
         print(__doc__)
         return 2
-    text = golden_text()
+    files = golden_files()
     if not arguments:
-        GOLDEN.write_text(text, encoding="ascii")
+        PROOFS.mkdir(exist_ok=True)
+        for path, data in files.items():
+            path.write_bytes(data)
         return 0
-    if GOLDEN.is_file() and GOLDEN.read_text(encoding="ascii") == text:
-        return 0
-    print("tests/vectors/ledger.json differs from what generate.py would write", file=sys.stderr)
-    return 1
+    differing = [
+        path for path, data in files.items() if not path.is_file() or path.read_bytes() != data
+    ]
+    for path in differing:
+        print(f"{path.name} differs from what generate.py would write", file=sys.stderr)
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":

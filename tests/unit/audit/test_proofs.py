@@ -8,14 +8,18 @@ from pathlib import Path
 import msgspec
 import plyvel
 import pytest
+from branches import Branch
 from builders import START_MS, Consortium
 from click.testing import CliRunner
 from recorded import Recorder, dataset, grant_request, receipts, record_ledger
 
+from audit.evidence import Convicted
 from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import Proved, check_proof
+from audit.proofs.format import KINDS as FORMS
 from audit.proofs.format import Proof, ProofRefused, parse_proof
 from cli.main import main
+from cli.proofs import check_file
 from contracts import grants
 from contracts.exchanges import Receipt, ReceiptLine, Receipts
 from ledger import store_keys
@@ -24,6 +28,7 @@ from ledger.blocks import BlockHeader, parse_any_leaf
 from ledger.certificates import Certificate, parse_certificate
 from ledger.checkpoints import Checkpoint, Cosignature, cosignature_message
 from ledger.codec import encode
+from ledger.genesis import parse_genesis_file
 from ledger.records import Record, parse_leaf
 from ledger.tree import leaf_hash, root_of
 
@@ -110,6 +115,12 @@ class Ledger:
                 return self.prover.absence("housing", "health", "table-2")
             case "absence, never asked":
                 return self.prover.absence("housing", "health", "table-3")
+            case "grants":
+                return self.prover.grants("health", "table-2")
+            case "grants, none":
+                return self.prover.grants("health", "table-3")
+            case "datasets":
+                return self.prover.datasets("housing")
             case "receipts":
                 return self.prover.receipts(self.granted)
             case "receipts, few":
@@ -138,6 +149,9 @@ KINDS = (
     "receipts",
     "receipts, few",
     "receipts, none",
+    "grants",
+    "grants, none",
+    "datasets",
 )
 
 
@@ -177,6 +191,11 @@ def test_statements_say_what_the_ledger_holds(ledger: Ledger, proofs: dict[str, 
     assert facts["receipts"]["exchanges"] == 2_000 and len(facts["receipts"]["records"]) == 100
     assert facts["receipts, few"]["exchanges"] == 7
     assert facts["receipts, none"]["records"] == []
+    assert [entry["status"] for entry in facts["grants"]["grants"]] == ["revoked"]
+    assert facts["grants, none"]["grants"] == []
+    listed = facts["datasets"]["datasets"]
+    assert [entry["dataset"] for entry in listed] == [f"housing/table-{n}" for n in range(40, 60)]
+    assert listed[0]["fields"] == ["id_number", "name"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -188,11 +207,10 @@ def test_no_byte_can_be_another(kind: str, ledger: Ledger, proofs: dict[str, byt
         places = sorted(chance.sample(range(len(data)), FLIPS_MAX))
     accepted = []
     for place in places:
-        for mask in {0x01, 1 << chance.randrange(8)}:
-            changed = bytearray(data)
-            changed[place] ^= mask
-            if ledger.accepts(bytes(changed)):
-                accepted.append((place, mask))
+        changed = bytearray(data)
+        changed[place] ^= 1 << chance.randrange(8)
+        if ledger.accepts(bytes(changed)):
+            accepted.append(place)
     assert accepted == []
 
 
@@ -209,7 +227,6 @@ def test_other_spellings_are_refused(kind: str, ledger: Ledger, proofs: dict[str
         data.replace(b"{\n", b'{\n "ledger_id": "' + b"0" * 64 + b'",\n', 1),
         data.replace(b"proof/1", b"proof/2"),
         data.replace(loose["ledger_id"].encode(), loose["ledger_id"].upper().encode()),
-        data.replace(b'"voter_changes": []', b'"voter_changes": [\n  "AA=="\n ]'),
         b"",
         b"[" * 100_000,
         b"\xff",
@@ -265,9 +282,6 @@ def test_a_proof_for_one_thing_does_not_prove_another(
     forged = {
         "a grant's id": restated(proofs["grant"], grant_id=granted),
         "a grant's state": restated(proofs["grant"], state=other_grant.state),
-        "a record's id": restated(proofs["record"], record_id=ledger.refused.hex()),
-        "a record": restated(proofs["record"], record=other_record.record),
-        "an exchange's id": restated(receipt, exchange_id="00" * 32),
         "a receipt's place": restated(receipt, item_index=0),
         "a receipt's line": restated(receipt, line=1),
         "a receipt's record": restated(receipt, record=few.records[0]),
@@ -286,6 +300,21 @@ def test_a_proof_for_one_thing_does_not_prove_another(
         "the consumer's own": restated(absence, consumer="health"),
         "grants left out": restated(absence, grants=()),
         "a list never begun": restated(absence, held=never.held, grants=()),
+        "a dataset's grants left out": restated(proofs["grants"], grants=()),
+        "another dataset's grants": restated(proofs["grants"], dataset="table-3"),
+        "a dataset that is none": restated(proofs["grants"], dataset="table-999"),
+        "a list of grants never begun": restated(proofs["grants"], head=never.held, grants=()),
+        "datasets left out": restated(
+            proofs["datasets"], datasets=parse_proof(proofs["datasets"]).statement.datasets[1:]
+        ),
+        "datasets in another order": restated(
+            proofs["datasets"], datasets=parse_proof(proofs["datasets"]).statement.datasets[::-1]
+        ),
+        "another department's datasets": restated(proofs["datasets"], department="health"),
+        "a department that is none": restated(proofs["datasets"], department="tourism"),
+        "another member": restated(
+            absence, consumer_state=parse_proof(proofs["grants"]).statement.offered
+        ),
         "a grant's state in a list": restated(
             absence,
             grants=(msgspec.structs.replace(asked.grants[0], state=other_grant.state),),
@@ -326,6 +355,8 @@ def test_what_is_absent_cannot_be_proved(ledger: Ledger) -> None:
         "lets housing read": lambda: prover.absence("housing", "health", "table-0"),
         "no dataset": lambda: prover.absence("housing", "health", "table-999"),
         "no department": lambda: prover.absence("tourism", "health", "table-0"),
+        "tourism is no department": lambda: prover.datasets("tourism"),
+        "no dataset health/none": lambda: prover.grants("health", "none"),
         "needs no grant": lambda: prover.absence("health", "health", "table-0"),
     }
     for words, attempt in attempts.items():
@@ -384,6 +415,8 @@ def test_a_damaged_store_makes_an_error_and_no_proof(prefix: bytes, ledger: Ledg
             lambda prover: prover.grant(ledger.refused),
             lambda prover: prover.absence("housing", "health", "table-2"),
             lambda prover: prover.receipts(ledger.granted),
+            lambda prover: prover.grants("health", "table-2"),
+            lambda prover: prover.datasets("housing"),
         ):
             try:
                 ledger.check(attempt(Prover(ledger.genesis, store)))
@@ -401,13 +434,39 @@ def test_a_store_without_certificate_or_of_another_genesis_proves_nothing(ledger
         Prover(other, Memory(ledger.values))
 
 
-def test_a_receipts_proof_is_small(ledger: Ledger, proofs: dict[str, bytes]) -> None:
-    for kind, data in proofs.items():
-        print(f"{kind}: {len(data)} bytes")
-    certificate = msgspec.json.format(
-        msgspec.json.encode(parse_proof(proofs["receipt"]).certificate), indent=1
+def test_a_receipts_proof_is_small_in_a_large_ledger() -> None:
+    """Three voters, ten million leaves: paths are as long as there, whatever they lead to.
+
+    The last leaf's has one hash for each bit that is set in its index.
+    """
+    consortium = Consortium(("civil-affairs", "health", "housing"), voter_count=3)
+    branch = Branch(consortium)
+    branch.block(dataset(consortium, "health", "vaccinations-by-district"))
+    asked = grant_request(consortium, "housing", "health", "vaccinations-by-district")
+    branch.block(asked)
+    approval = grants.GrantApprove(asked.record_id)
+    branch.block(
+        consortium.record("health", "grant.approve", approval, created_ms=START_MS + 9_000)
     )
-    assert len(proofs["receipt"]) - len(certificate) < 4_096
+    branch.block(receipts(consortium, "health", asked.record_id, range(16)))
+    branch.certify(consortium.departments)
+    data = Prover(consortium.genesis_file, branch).receipt((13).to_bytes(32, "big"))
+    assert len(check_proof(data, consortium.genesis_file).signers) == 2
+    proof = parse_proof(data)
+    statement, certificate = proof.statement, proof.certificate
+    paths = {size: (24, (size - 1).bit_count()) for size in (10_000_000, 9_999_999, 9_876_543)}
+    for size, (record, block) in paths.items():
+        part = msgspec.structs.replace(
+            statement.record, leaf_index=size // 2, path=bytes(32) * record
+        )
+        large = replaced(
+            proof,
+            certificate=msgspec.structs.replace(certificate, tree_size=size, height=size // 3),
+            block=msgspec.structs.replace(proof.block, path=bytes(32) * block),
+            statement=msgspec.structs.replace(statement, record=part),
+        )
+        print(f"{size} leaves: {len(large)} bytes")
+        assert len(large) <= 4_096
 
 
 def test_the_commands_prove_and_check(ledger: Ledger, tmp_path: Path) -> None:
@@ -488,3 +547,23 @@ def test_a_grant_with_several_lines_in_a_record_is_found_by_its_own(tmp_path: Pa
         for grant_id in ids
     ]
     assert counts == [6, 4]
+
+
+GOLDEN = Path(__file__).resolve().parents[2] / "vectors" / "proofs"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_golden_files_are_accepted_by_this_and_every_later_version(path: Path) -> None:
+    genesis = parse_genesis_file((GOLDEN / "genesis.json").read_bytes())
+    if path.stem == "genesis":
+        genesis.check()
+        return
+    shown = check_file(path.read_bytes(), genesis)
+    if isinstance(shown, Convicted):
+        assert shown.departments == ("civil-affairs", "health", "housing")
+    else:
+        assert shown.kind == path.stem and shown.voters == 3
+
+
+def test_there_is_a_golden_file_of_each_kind() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == {*FORMS, "evidence", "genesis"}
