@@ -1,8 +1,11 @@
 """Builds and signs records for clients who leave that to their node.
 
 The nonce comes from the client's token and its `Idempotency-Key`, so a retry, also one after a
-restart, makes the same nonce. What was built for a key is remembered while its window lasts; a
-record in the ledger with that nonce is its first try.
+restart, makes the same nonce. A record in the ledger with that nonce is the first try; until there
+is one, what was built for a key is remembered while its window lasts.
+
+A try of before a restart may still be on its way when the retry is built. Then there are two
+records with one nonce, the contracts accept one of them, and from then on the ledger decides.
 """
 
 import secrets
@@ -73,17 +76,17 @@ class Author:
         token, key = idempotency
         nonce = self._identity.derive("nonce", token.encode(), key.encode())[:16]
         content = _digest(draft)
+        stored = self._stored(nonce)
+        if stored is not None:
+            if not _is_same(stored, draft):
+                raise KeyReused(key)
+            return stored
         known = self._built.get(nonce)
         if known is not None:
             if known[0] != content:
                 raise KeyReused(key)
             if known[1].header.valid_until_ms > self._clock.now_ms():
                 return known[1]
-        stored = self._stored(nonce)
-        if stored is not None:
-            if not _is_same(stored, draft):
-                raise KeyReused(key)
-            return stored
         record = self._sign(draft, nonce)
         self._built[nonce] = (content, record)
         if len(self._built) > REMEMBERED_MAX:

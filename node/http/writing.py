@@ -58,9 +58,22 @@ async def write(
 ) -> Written | Verdict:
     """Brings a record of this kind to the ledger. Raises Problem."""
     draft = Draft(kind=kind, body=body, actor=token.name, document=document)
-    idempotency = None if options.key is None else (token.name, options.key)
     try:
-        record = service.author.build(draft, idempotency=None if options.dry_run else idempotency)
+        return await _build_and_submit(service, draft, options)
+    except Problem as problem:
+        if problem.code != "replayed" or options.key is None:
+            raise
+    # A try of before a restart came into the ledger after this one was built: it is the answer.
+    return await _build_and_submit(service, draft, options)
+
+
+async def _build_and_submit(
+    service: Service, draft: Draft, options: WriteOptions
+) -> Written | Verdict:
+    key = None if options.dry_run else options.key
+    idempotency = None if key is None else (draft.actor, key)
+    try:
+        record = service.author.build(draft, idempotency=idempotency)
     except KeyReused:
         raise Problem("key-reused", f"{options.key} stands for another request") from None
     except (Malformed, ValueError) as error:

@@ -71,6 +71,20 @@ def test_a_key_is_known_after_a_restart_from_the_ledger(tmp_path: Path) -> None:
             again.build(other, idempotency=("app", "k"))
 
 
+def test_the_ledger_counts_more_than_what_was_built_since_a_restart(tmp_path: Path) -> None:
+    identity, store, clock = create_identity(tmp_path / "keys"), _Store(), _Clock()
+    first = author(identity, store, clock).build(draft(1), idempotency=("app", "k"))
+    clock.time_ms += 10
+    again = author(identity, store, clock)
+    assert again.build(draft(1), idempotency=("app", "k")).record_id != first.record_id
+    nonce = store_keys.nonce_key(identity.record_key, first.header.nonce)
+    store.values[nonce] = (7).to_bytes(8, "big")
+    store.values[b"l" + (7).to_bytes(8, "big")] = first.leaf_bytes
+    assert again.build(draft(1), idempotency=("app", "k")).record_id == first.record_id
+    with pytest.raises(KeyReused):
+        again.build(draft(2), idempotency=("app", "k"))
+
+
 def test_an_expired_try_that_never_arrived_is_built_anew(tmp_path: Path) -> None:
     identity, store, clock = create_identity(tmp_path / "keys"), _Store(), _Clock()
     made = author(identity, store, clock)
