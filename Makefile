@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-fast faults check bench soak fmt clean lock
+.PHONY: help setup demo test test-fast faults histories check bench soak fmt clean lock
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,13 +35,16 @@ check: $(STAMP) ## Format, lint, types, import arrows, Dockerfile
 	@if [ -f docker/Dockerfile ]; then $(BIN)/hadolint docker/Dockerfile; fi
 
 test: check ## Every test but faults, soak and bench, with coverage of the cores
-	$(PYTEST) -n $(WORKERS) -m "not faults and not soak and not bench" --cov --cov-report=term
+	$(PYTEST) -n $(WORKERS) -m "not faults and not histories and not soak and not bench" --cov --cov-report=term
 
 test-fast: $(STAMP) ## The tests that take at most a minute
-	$(PYTEST) -n $(WORKERS) -m "not faults and not soak and not bench and not demo" tests/unit tests/paper tests/property
+	$(PYTEST) -n $(WORKERS) -m "not faults and not histories and not soak and not bench and not demo" tests/unit tests/paper tests/property
 
 faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
 	$(PYTEST) -m faults
+
+histories: $(STAMP) ## Record and judge a long history under faults (root; FOLDER OPERATIONS FAULTS SEED)
+	$(PYTEST) -m histories -s
 
 soak: $(STAMP) ## The simulator for as long as SEEDS says
 	$(PYTEST) -m soak --timeout 0

@@ -37,9 +37,24 @@ def project() -> Path:
 def needs_tool(*names: str) -> None:
     """Skip where a program is missing, with its name; under CI=true that is a failure."""
     missing = [name for name in names if shutil.which(name) is None]
-    if not missing:
-        return
-    reason = f"not installed: {', '.join(missing)}"
+    if missing:
+        unable(f"not installed: {', '.join(missing)}")
+
+
+def needs_root() -> None:
+    """Skip where this is not root: mounts, namespaces and devices need it."""
+    if os.geteuid() != 0:
+        unable("mounts, namespaces and devices need root")
+
+
+def needs_device(path: str) -> None:
+    """Skip where the kernel does not offer a device."""
+    if not Path(path).exists():
+        unable(f"this kernel has no {path}")
+
+
+def unable(reason: str) -> None:
+    """This machine cannot run the test: it is skipped, and under CI=true it fails."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import PROJECT, needs_tool
+from conftest import PROJECT, needs_root, needs_tool
 
 from cli.client import Client
 from cli.demo.cluster import TITLES, free_ports, program, run
 from cli.show import Failure
 from faults.load import offer, verify, wait_for
-from faults.test_power_loss import needs_root
 
 pytestmark = pytest.mark.faults
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import needs_tool
+from conftest import needs_root, needs_tool
 
 from cli.demo.cluster import Cluster, Department, program
 from faults.load import Load, check_all, verify, wait_for
-from faults.test_power_loss import needs_root
 
 pytestmark = pytest.mark.faults
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from conftest import needs_tool
+from conftest import needs_root, needs_tool
 
 from cli.demo.cluster import Cluster
 from faults.load import Load, check_all
@@ -69,15 +69,6 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield made
     finally:
         made.unmount()
-
-
-def needs_root() -> None:
-    """Skips where this is not root; a failure under CI."""
-    if os.geteuid() != 0:
-        reason = "mounting a file system needs root"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 @pytest.mark.timeout(900)
