@@ -35,12 +35,20 @@ _SHAPES = {
     "receipts": ("GRANT_ID",),
     "grants": ("PUBLISHER/DATASET",),
     "datasets": ("DEPARTMENT",),
+    "voters": (),
 }
+
+VotersOption = click.option(
+    "--voters",
+    "voters_path",
+    type=ExistingFile,
+    help="The ledger's voter chain, once its voters have changed.",
+)
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS))
-@click.argument("arguments", nargs=-1, required=True)
+@click.argument("kind", type=click.Choice((*KINDS, "voters")))
+@click.argument("arguments", nargs=-1)
 @click.argument("data_directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @GenesisOption
 @click.option(
@@ -70,6 +78,7 @@ def prove(
       receipts GRANT_ID                    all receipts under the grant
       grants PUBLISHER/DATASET             all grants on the dataset
       datasets DEPARTMENT                  all datasets of the department
+      voters                               who has voted since genesis; many proofs share this file
     """
     shape = _SHAPES[kind]
     if len(arguments) != len(shape):
@@ -92,6 +101,8 @@ def prove(
 
 
 def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
+    if kind == "voters":
+        return prover.voters()
     if kind == "absence":
         return prover.absence(_name(arguments[0]), *_dataset_name(arguments[1]))
     if kind == "grants":
@@ -126,8 +137,9 @@ def _dataset_name(text: str) -> tuple[str, str]:
 @click.command()
 @click.argument("file", type=ExistingFile)
 @GenesisOption
+@VotersOption
 @JsonOption
-def check(file: Path, genesis_path: Path, as_json: bool) -> None:
+def check(file: Path, genesis_path: Path, voters_path: Path | None, as_json: bool) -> None:
     """Check the proof or evidence in FILE, offline, and say what it proves.
 
     Exit 0 only if it proves something; what a proof says holds as of the height it names, and
@@ -138,7 +150,8 @@ def check(file: Path, genesis_path: Path, as_json: bool) -> None:
     try:
         with file.open("rb") as opened:
             data = opened.read(PROOF_BYTES_MAX + 1)
-        shown = check_file(data, genesis)
+        voters = None if voters_path is None else voters_path.read_bytes()
+        shown = check_file(data, genesis, voters)
     except ProofRefused as error:
         if not as_json:
             raise Failure(f"{file} proves nothing: {error}", error.remedy) from None
@@ -152,11 +165,13 @@ def check(file: Path, genesis_path: Path, as_json: bool) -> None:
         _show(file, shown)
 
 
-def check_file(data: bytes, genesis: GenesisFile) -> Proved | Convicted:
+def check_file(
+    data: bytes, genesis: GenesisFile, voters: bytes | None = None
+) -> Proved | Convicted:
     """What a proof or evidence file shows. Raises ProofRefused."""
     if data.startswith(EVIDENCE_START):
         return check_evidence(data, genesis)
-    return check_proof(data, genesis)
+    return check_proof(data, genesis, voters)
 
 
 def show_convicted(convicted: Convicted) -> None:

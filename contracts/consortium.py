@@ -243,6 +243,11 @@ def out_of_force(view: View, department: str) -> Refusal | None:
     return None
 
 
+def parse_node(value: bytes) -> NodeState:
+    """A node from its state value. Raises Malformed."""
+    return _NODE.decode(value)
+
+
 def node(view: View, node_id: NodeId) -> NodeState | None:
     """A node, retired or not; None if the ledger never named it."""
     value = view.get(node_key(node_id))

@@ -13,6 +13,8 @@ from builders import START_MS, Consortium
 
 from audit.replay import Replay
 from contracts.consortium import next_step, voters_after
+from contracts.governance import Ballot, Propose
+from contracts.membership import Action
 from ledger import store_keys
 from ledger.blocks import BlockHeader
 from ledger.certificates import Certificate
@@ -142,6 +144,30 @@ class Branch:
             self.values[store_keys.entry_key(height)] = encode(entry)
         self._previous_hash = digest
         self._keep()
+
+    def decide(self, action: Action) -> None:
+        """Two blocks in which every founding department approves the action."""
+        proposer, *others = self.consortium.departments
+        proposal = self.consortium.record(
+            proposer, "consortium.propose", Propose(action, "a test"), created_ms=START_MS + 9_000
+        )
+        self.block(proposal)
+        needed = 2 * len(self.consortium.departments) // 3
+        ballot = Ballot(proposal.record_id, True)
+        self.block(
+            *(
+                self.consortium.record(
+                    name, "consortium.ballot", ballot, created_ms=START_MS + 9_000
+                )
+                for name in others[:needed]
+            )
+        )
+
+    def change_voters(self) -> None:
+        """The next block executes the step that is due."""
+        step = next_step(self.replay.view(), self.replay.tip.voters)
+        assert step is not None
+        self.block(step=step)
 
     def certify(self, departments: Sequence[str]) -> Certificate:
         """A certificate of the last block by these departments' nodes, whatever it takes."""

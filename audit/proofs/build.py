@@ -6,7 +6,7 @@ are executed again in memory. Every proof is checked before it is handed out, so
 makes an error and never a proof.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -21,6 +21,7 @@ from audit.proofs.format import (
     GrantStatement,
     HeldGrant,
     ListedDataset,
+    NodePart,
     OtherKey,
     Path,
     Proof,
@@ -31,7 +32,10 @@ from audit.proofs.format import (
     Signer,
     Statement,
     StatePart,
+    VoterChain,
+    VoterChange,
 )
+from audit.proofs.trust import Trust
 from audit.replay import Replay
 from audit.verify import Source, with_attached
 from contracts.exchanges import Receipt, parse_item
@@ -44,12 +48,13 @@ from contracts.state import (
     grant_key,
     grants_list,
     held_list,
+    node_key,
     receipts_list,
 )
 from ledger import store_keys
 from ledger.attachments import parse_items
-from ledger.blocks import BlockHeader, parse_any_leaf, parse_block_header
-from ledger.certificates import Certificate, parse_certificate
+from ledger.blocks import BlockHeader, VoterSets, parse_any_leaf, parse_block_header
+from ledger.certificates import Certificate, parse_certificate, required_sets
 from ledger.errors import LedgerError, Malformed
 from ledger.genesis import GenesisFile
 from ledger.list_heads import parse_list_head
@@ -100,6 +105,7 @@ class Prover:
             raise Unprovable(str(error), _DAMAGED) from None
         self._ahead = tip.height > self._certificate.height
         self._known_state: _State | None = None
+        self._known_chain: bytes | None = None
 
     @property
     def certificate(self) -> Certificate:
@@ -134,6 +140,21 @@ class Prover:
         """The complete list of a department's datasets."""
         return self._proved(lambda: self._datasets(department))
 
+    def voters(self) -> bytes:
+        """The ledger's voter chain, which proofs need once the voters have changed."""
+        if self._known_chain is None:
+            try:
+                chain = VoterChain(
+                    format="concordat/voters/1",
+                    ledger_id=self._genesis.ledger_id.hex(),
+                    changes=tuple(self._changes()),
+                ).to_json()
+                Trust(self._genesis, chain)
+            except LedgerError as error:
+                raise Unprovable(f"the store proves it not: {error}", _DAMAGED) from None
+            self._known_chain = chain
+        return self._known_chain
+
     def _proved(self, make: Callable[[], Statement]) -> bytes:
         certificate = self._certificate
         try:
@@ -141,12 +162,7 @@ class Prover:
             data = Proof(
                 format="concordat/proof/1",
                 ledger_id=certificate.ledger_id.hex(),
-                certificate=CertificatePart(
-                    height=certificate.height,
-                    tree_size=certificate.tree_size,
-                    root=certificate.root,
-                    signers=self._signers(),
-                ),
+                certificate=self._certificate_part(certificate),
                 block=BlockPart(self._leaf(self._size - 1), self._path(self._size - 1)),
                 statement=statement,
             ).to_json()
@@ -155,20 +171,10 @@ class Prover:
                     f"the proof has {len(data)} bytes, at most {PROOF_BYTES_MAX} are allowed",
                     "Prove its records one by one.",
                 )
-            check_proof(data, self._genesis)
+            check_proof(data, self._genesis, self.voters())
         except LedgerError as error:
             raise Unprovable(f"the store proves it not: {error}", _DAMAGED) from None
         return data
-
-    def _signers(self) -> tuple[Signer, ...]:
-        """As many of the certificate's signatures as its voters need, so that the file is small."""
-        voters = self._genesis.genesis.voters
-        needed = len(voters) // 2 + 1
-        chosen = [entry for entry in self._certificate.cosignatures if entry.node_id in voters]
-        return tuple(
-            Signer(entry.node_id.hex(), entry.timestamp_s, entry.signature)
-            for entry in chosen[:needed]
-        )
 
     # The store.
 
@@ -208,7 +214,7 @@ class Prover:
 
     def _state(self) -> _State:
         if self._known_state is None:
-            self._known_state = self._replayed() if self._ahead else self._newest_state()
+            self._known_state = self._replayed(self._size) if self._ahead else self._newest_state()
         return self._known_state
 
     def _newest_state(self) -> _State:
@@ -218,11 +224,11 @@ class Prover:
             tree=StateTree(lambda path: source.get(store_keys.state_page_key(path))),
         )
 
-    def _replayed(self) -> _State:
-        """The state at the certificate, from the leaves. Signatures are not judged again."""
+    def _replayed(self, size: int) -> _State:
+        """The state after so many leaves, from the leaves. Signatures are not judged again."""
         replay = Replay(self._genesis)
         records: list[Record] = []
-        for index in range(self._size):
+        for index in range(size):
             leaf = parse_any_leaf(self._leaf(index))
             if isinstance(leaf, BlockHeader):
                 replay.execute(leaf, records, [True] * len(records))
@@ -233,15 +239,71 @@ class Prover:
             records.append(record if attached is None else with_attached(record, attached))
         return _State(replay.state.get, StateTree(replay.pages.get))
 
+    # Who may vouch.
+
+    def _header(self, height: int) -> BlockHeader:
+        place = self._stored(store_keys.block_key(Height(height)), f"block {height}")
+        return parse_block_header(self._leaf(store_keys.read_number(place)))
+
+    def _voters_before(self, height: int) -> VoterSets:
+        if height == 1:
+            return VoterSets(self._genesis.genesis.voters)
+        return self._header(height - 1).voters
+
+    def _changes(self) -> Iterator[VoterChange]:
+        """Every change of the voters; each such block has kept its certificate."""
+        known = {
+            node.node_id for entry in self._genesis.genesis.departments for node in entry.nodes
+        }
+        stop = store_keys.certificate_key(Height(self._certificate.height + 1))
+        for _, value in self._source.scan(store_keys.CERTIFICATE, stop):
+            certificate = parse_certificate(value)
+            header = self._header(certificate.height)
+            if header.voters == self._voters_before(header.height):
+                continue
+            size = TreeSize(certificate.tree_size)
+            proof = inclusion_proof(
+                self._reader(size), leaf_index=LeafIndex(size - 1), tree_size=size
+            )
+            new = sorted({each for voters in header.voters.sets() for each in voters} - known)
+            known.update(new)
+            state = self._replayed(size) if new else None
+            yield VoterChange(
+                certificate=self._certificate_part(certificate),
+                block=BlockPart(self._leaf(size - 1), b"".join(proof)),
+                nodes=tuple(
+                    NodePart(node_id.hex(), _state_part(state, node_key(node_id)))
+                    for node_id in new
+                    if state is not None
+                ),
+            )
+
+    def _certificate_part(self, certificate: Certificate) -> CertificatePart:
+        """As many of the certificate's signatures as its voters need, so that the file is small."""
+        sets = required_sets(
+            self._voters_before(certificate.height), self._header(certificate.height).voters
+        )
+        missing = [len(voters) // 2 + 1 for voters in sets]
+        chosen = []
+        for entry in certificate.cosignatures:
+            counts = [
+                left > 0 and entry.node_id in voters
+                for left, voters in zip(missing, sets, strict=True)
+            ]
+            if any(counts):
+                missing = [left - hit for left, hit in zip(missing, counts, strict=True)]
+                chosen.append(Signer(entry.node_id.hex(), entry.timestamp_s, entry.signature))
+        return CertificatePart(
+            height=certificate.height,
+            tree_size=certificate.tree_size,
+            root=certificate.root,
+            signers=tuple(chosen),
+        )
+
     # Parts of a proof.
 
     def _state_part(self, key: bytes) -> StatePart:
-        state = self._state()
-        proof = state.tree.prove(key)
-        other = (
-            None if proof.other is None else OtherKey(proof.other.key_hash, proof.other.value_hash)
-        )
-        return StatePart(state.get(key), b"".join(proof.siblings), other)
+        return _state_part(self._state(), key)
 
     def _grant_part(self, grant_id: bytes) -> StatePart:
         if self._state().get(grant_key(grant_id)) is None:
@@ -399,6 +461,12 @@ class Prover:
             head=self._state_part(receipts_list(grant_id)),
             records=tuple(self._record_part(item[:32]) for item in items),
         )
+
+
+def _state_part(state: _State, key: bytes) -> StatePart:
+    proof = state.tree.prove(key)
+    other = None if proof.other is None else OtherKey(proof.other.key_hash, proof.other.value_hash)
+    return StatePart(state.get(key), b"".join(proof.siblings), other)
 
 
 def _path_within(items: tuple[bytes, ...], index: int) -> Path:

@@ -1,10 +1,11 @@
 """Checking a proof file: pure, offline, trusting nothing but the genesis.
 
     1  genesis      every founder signed it; keys and settings are within the rules
-    2  ledger       the proof speaks of this genesis' ledger, and no voters have changed
-    3  certificate  a majority of the voters signed the checkpoint
-    4  block        the header is the certified tree's last leaf, so its state root counts
-    5  statement    its records lead to the tree's root, its state values to the state root
+    2  voters       each change of voters since is certified (`audit.proofs.trust`)
+    3  ledger       the proof speaks of this genesis' ledger
+    4  block        its header is the certified tree's last leaf, so its state root counts
+    5  certificate  a majority of the voters signed the checkpoint
+    6  statement    its records lead to the tree's root, its state values to the state root
 
 Records are also checked against their authors' signatures. That a key was its department's, and
 that the contracts accepted a record, is what the voters vouch for: `concordat audit verify` proves
@@ -20,8 +21,6 @@ import msgspec
 
 from audit.proofs.format import (
     AbsenceStatement,
-    BlockPart,
-    CertificatePart,
     DatasetsStatement,
     GrantsStatement,
     GrantStatement,
@@ -34,8 +33,8 @@ from audit.proofs.format import (
     StatePart,
     parse_proof,
 )
+from audit.proofs.trust import Trust, state_value
 from contracts.catalog import dataset
-from contracts.consortium import check_genesis
 from contracts.exchanges import Receipt, ReceiptLine, Receipts, parse_item
 from contracts.grants import Grant, exhausted, parse_grant, standing
 from contracts.state import (
@@ -47,9 +46,8 @@ from contracts.state import (
     held_list,
     receipts_list,
 )
-from ledger.blocks import BlockHeader, parse_block_header
-from ledger.certificates import Certificate, check_certificate
-from ledger.checkpoints import Checkpoint, Cosignature
+from ledger.blocks import BlockHeader
+from ledger.checkpoints import Checkpoint
 from ledger.codec import Decoder
 from ledger.errors import BadSignature, LedgerError
 from ledger.genesis import GenesisFile
@@ -57,7 +55,6 @@ from ledger.list_heads import EMPTY_LIST, ListHead, parse_list_head, rebuilds
 from ledger.proofs import check_inclusion
 from ledger.records import HEADER_BYTES_MAX, Record, parse_leaf
 from ledger.signatures import verify
-from ledger.state_proofs import OtherLeaf, StateProof, check_absence, check_presence
 from ledger.tiles import hashes_of
 from ledger.tree import leaf_hash
 from ledger.types import LeafIndex, TreeSize
@@ -86,28 +83,32 @@ class Proved:
     facts: dict[str, Any]
 
 
-def check_proof(data: bytes, genesis: GenesisFile) -> Proved:
-    """What the proof file `data` shows. Raises ProofRefused if it shows nothing."""
+def check_proof(data: bytes, genesis: GenesisFile, voters: bytes | None = None) -> Proved:
+    """What the proof file `data` shows. Raises ProofRefused if it shows nothing.
+
+    voters: the file of the ledger's voter chain, needed once the voters have changed.
+    """
     proof = parse_proof(data)
+    trust = Trust(genesis, voters)
     try:
-        return _check(proof, genesis)
+        return _check(proof, trust)
     except ProofRefused:
         raise
     except LedgerError as error:
         raise ProofRefused(error.what, error.why, remedy=error.remedy) from None
 
 
-def _check(proof: Proof, genesis: GenesisFile) -> Proved:
-    genesis.check()
-    check_genesis(genesis.genesis)
+def _check(proof: Proof, trust: Trust) -> Proved:
+    genesis = trust.genesis
     if proof.ledger_id != genesis.ledger_id.hex():
         raise ProofRefused(
             "proof file",
             "it is about another ledger than this genesis'",
             remedy="Give the genesis of the ledger that it is about; compare the fingerprint.",
         )
-    certificate = _certificate(proof.certificate, genesis)
-    certified = _Certified(certificate.checkpoint, _header(proof.block, certificate, genesis))
+    found = trust.certified(proof.certificate, proof.block)
+    certificate = found.certificate
+    certified = _Certified(certificate.checkpoint, found.header)
     match proof.statement:
         case RecordStatement() as statement:
             kind, (words, facts) = "record", _record(certified, statement)
@@ -128,60 +129,12 @@ def _check(proof: Proof, genesis: GenesisFile) -> Proved:
         fingerprint=genesis.fingerprint,
         checkpoint=certificate.checkpoint,
         time_ms=certified.header.time_ms,
-        signers=_departments(certificate, genesis),
-        voters=len(genesis.genesis.voters),
+        signers=tuple(sorted(trust.owner(entry.node_id) for entry in certificate.cosignatures)),
+        voters=found.voters,
         kind=kind,
         words=tuple(" ".join(sentence.split()) for sentence in words),
         facts=facts,
     )
-
-
-def _certificate(part: CertificatePart, genesis: GenesisFile) -> Certificate:
-    """Step 3. Signers have to stand sorted, so that one certificate has one spelling."""
-    checkpoint = Checkpoint(genesis.ledger_id, part.height, part.tree_size, part.root)
-    cosignatures = [
-        Cosignature(bytes.fromhex(entry.node_id), entry.timestamp_s, entry.signature)
-        for entry in part.signers
-    ]
-    ids = [entry.node_id for entry in cosignatures]
-    if ids != sorted(set(ids)):
-        raise ProofRefused("certificate", "its signers are not sorted and unique")
-    certificate = Certificate.of(checkpoint, cosignatures)
-    check_certificate(
-        certificate, ledger_id=genesis.ledger_id, voter_sets=(genesis.genesis.voters,)
-    )
-    return certificate
-
-
-def _header(part: BlockPart, certificate: Certificate, genesis: GenesisFile) -> BlockHeader:
-    """Step 4."""
-    header = parse_block_header(part.header)
-    size = certificate.tree_size
-    if (
-        header.ledger_id != genesis.ledger_id
-        or header.height != certificate.height
-        or header.tree_size + header.record_count + 1 != size
-    ):
-        raise ProofRefused("block header", "it is not that of the certified block")
-    if header.voters.sets() != (genesis.genesis.voters,):
-        raise ProofRefused("block header", "its voters are not the genesis'")
-    check_inclusion(
-        leaf_hash=leaf_hash(part.header),
-        leaf_index=LeafIndex(size - 1),
-        tree_size=TreeSize(size),
-        proof=hashes_of(part.path),
-        root=certificate.root,
-    )
-    return header
-
-
-def _departments(certificate: Certificate, genesis: GenesisFile) -> tuple[str, ...]:
-    owner = {
-        node.node_id: entry.department
-        for entry in genesis.genesis.departments
-        for node in entry.nodes
-    }
-    return tuple(sorted(owner[entry.node_id] for entry in certificate.cosignatures))
 
 
 class _Certified:
@@ -217,16 +170,9 @@ class _Certified:
 
     def state(self, key: bytes, part: StatePart) -> bytes | None:
         """The value of `key` in the certified state, None if it has none."""
-        other = (
-            None if part.other is None else OtherLeaf(part.other.key_hash, part.other.value_hash)
-        )
-        proof = StateProof(tuple(hashes_of(part.siblings)), other)
-        if part.value is None:
-            check_absence(self.header.state_root, key, proof)
-        else:
-            check_presence(self.header.state_root, key, part.value, proof)
-        self._values[key] = part.value
-        return part.value
+        value = state_value(self.header, key, part)
+        self._values[key] = value
+        return value
 
     def grant(self, grant_id: bytes, part: StatePart) -> Grant:
         """A grant that the certified state holds."""

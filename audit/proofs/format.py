@@ -99,6 +99,36 @@ class HeldGrant(Json, frozen=True):
     state: StatePart
 
 
+class NodePart(Json, frozen=True):
+    """A node, and its state: which department answers for it."""
+
+    node_id: HexId
+    state: StatePart
+
+
+class VoterChange(Json, frozen=True):
+    """A block that changed the voters, and its certificate.
+
+    nodes: voters after it that genesis does not name and no earlier change does, sorted.
+    """
+
+    certificate: CertificatePart
+    block: BlockPart
+    nodes: tuple[NodePart, ...]
+
+
+class VoterChain(Json, frozen=True):
+    """A whole voter chain: every change since genesis, in order (`audit.proofs.trust`)."""
+
+    format: Literal["concordat/voters/1"]
+    ledger_id: HexId
+    changes: tuple[VoterChange, ...]
+
+    def to_json(self) -> bytes:
+        """The file's content, the one accepted spelling."""
+        return one_spelling(self)
+
+
 class RecordStatement(Json, frozen=True, tag_field="kind", tag="record"):
     """The record is in the ledger; its id follows from its leaf."""
 

@@ -1,0 +1,218 @@
+"""Voters that change: the voter chain of proofs, and forks around a change (scenario A11)."""
+
+import json
+import random
+
+import msgspec
+import pytest
+from branches import Branch
+from builders import Consortium
+from recorded import dataset
+
+from audit.blame import blame
+from audit.evidence import check_evidence, evidence_file
+from audit.proofs.build import Prover
+from audit.proofs.check import Proved, check_proof
+from audit.proofs.format import ProofRefused, VoterChain, accept_one_spelling
+from audit.proofs.trust import CHAIN_BYTES_MAX, Trust
+from audit.signed import signatories_of
+from audit.verify import Audit
+from contracts.membership import ChangeVoters
+from ledger import store_keys
+from ledger.types import Height
+
+OLD = ("civil-affairs", "health", "housing")
+NEW = ("health", "housing", "tourism")
+BOTH = ("civil-affairs", "health", "housing", "tourism")
+
+
+@pytest.fixture(scope="module")
+def consortium() -> Consortium:
+    return Consortium(voter_count=3)
+
+
+@pytest.fixture(scope="module")
+def trunk(consortium: Consortium) -> Branch:
+    """A ledger in which it is decided, and not yet executed, that tourism takes a seat."""
+    branch = Branch(consortium)
+    ids = dict(zip(consortium.departments, consortium.node_ids, strict=True))
+    branch.block(dataset(consortium, "health", "first"))
+    branch.decide(ChangeVoters((ids["tourism"],), (ids["civil-affairs"],)))
+    branch.certify(OLD)
+    return branch
+
+
+def changed(trunk: Branch) -> Branch:
+    """The same with the change executed and certified."""
+    branch = trunk.copy()
+    branch.change_voters()
+    branch.certify(BOTH)
+    branch.change_voters()
+    branch.certify(BOTH)
+    branch.block(dataset(trunk.consortium, "health", "last"))
+    branch.certify(NEW)
+    return branch
+
+
+def codes(branch: Branch) -> list[str]:
+    return [finding.code for finding in Audit(branch.genesis, branch).run().findings]
+
+
+def named(*branches: Branch) -> tuple[str, ...]:
+    genesis = branches[0].genesis
+    found = blame(signatories_of(genesis.genesis), genesis.ledger_id, branches)
+    return check_evidence(evidence_file(found, genesis), genesis).departments if found else ()
+
+
+def proof_of_last(branch: Branch) -> tuple[bytes, bytes]:
+    """The proof of the last record, and the voter chain."""
+    prover = Prover(branch.genesis, branch)
+    ids = [key[1:] for key, _ in branch.scan(b"r", b"s")]
+    places = {each: branch.values[store_keys.record_key(each)] for each in ids}
+    return prover.record(max(ids, key=lambda each: places[each])), prover.voters()
+
+
+# Proofs.
+
+
+def test_a_proof_after_a_change_needs_the_voter_chain(trunk: Branch) -> None:
+    branch = changed(trunk)
+    assert codes(branch) == []
+    proof, chain = proof_of_last(branch)
+    shown = check_proof(proof, branch.genesis, chain)
+    assert isinstance(shown, Proved) and shown.voters == 3
+    assert set(shown.signers) <= set(NEW) and len(shown.signers) == 2
+    assert Trust(branch.genesis, chain).changes == (4, 5)
+    other = branch.copy()
+    other.block(dataset(trunk.consortium, "health", "by-the-new"))
+    other.certify(("health", "tourism"))
+    proof, _ = proof_of_last(other)
+    with pytest.raises(ProofRefused) as caught:
+        check_proof(proof, branch.genesis)
+    assert "--voters" in caught.value.remedy
+    assert check_proof(proof, branch.genesis, chain).signers == ("health", "tourism")
+
+
+def test_a_ledger_without_changes_has_an_empty_chain(trunk: Branch) -> None:
+    proof, chain = proof_of_last(trunk)
+    assert json.loads(chain)["changes"] == []
+    assert check_proof(proof, trunk.genesis) == check_proof(proof, trunk.genesis, chain)
+
+
+def test_a_chain_with_any_byte_changed_is_refused(trunk: Branch) -> None:
+    _, chain = proof_of_last(changed(trunk))
+    pick = random.Random(11)
+    accepted = []
+    for place in pick.sample(range(len(chain)), 500):
+        spoilt = bytearray(chain)
+        spoilt[place] ^= 1 << pick.randrange(8)
+        try:
+            Trust(trunk.genesis, bytes(spoilt))
+            accepted.append(place)
+        except ProofRefused as error:
+            accepted += [] if error.remedy else [place]
+    assert accepted == []
+
+
+def parsed(chain: bytes) -> VoterChain:
+    return accept_one_spelling(chain, VoterChain, what="chain", bytes_max=CHAIN_BYTES_MAX)
+
+
+def test_a_chain_in_another_order_or_with_a_block_twice_is_refused(trunk: Branch) -> None:
+    whole = parsed(proof_of_last(changed(trunk))[1])
+    one, two = whole.changes
+    for changes in ((two, one), (one, one), (one, two, two)):
+        spoilt = msgspec.structs.replace(whole, changes=changes).to_json()
+        with pytest.raises(ProofRefused):
+            Trust(trunk.genesis, spoilt)
+    elsewhere = msgspec.structs.replace(whole, ledger_id="00" * 32).to_json()
+    with pytest.raises(ProofRefused, match="another ledger"):
+        Trust(trunk.genesis, elsewhere)
+
+
+# Scenario A11.
+
+
+def test_a_change_that_no_old_voter_signed_counts_for_nothing(trunk: Branch) -> None:
+    """Counter-example a: those who come in sign themselves in, and then go on."""
+    outsiders = ("tourism", "transport")
+    branch = trunk.copy()
+    branch.change_voters()
+    branch.certify(outsiders)
+    branch.change_voters()
+    branch.block(dataset(trunk.consortium, "health", "ours-now"))
+    branch.certify(("housing", "tourism"))
+    assert set(codes(branch)) == {"certificate-invalid", "voter-change-uncertified"}
+    real = changed(trunk)
+    genuine = parsed(proof_of_last(real)[1])
+    enter = genuine.changes[0]
+    signers = tuple(
+        entry
+        for entry in enter.certificate.signers
+        if entry.node_id != trunk.consortium.checkpoint_signer("civil-affairs").public_key.hex()
+    )
+    for kept in (signers[:1], signers[1:2]):
+        certificate = msgspec.structs.replace(enter.certificate, signers=kept)
+        change = msgspec.structs.replace(enter, certificate=certificate)
+        with pytest.raises(ProofRefused):
+            Trust(trunk.genesis, msgspec.structs.replace(genuine, changes=(change,)).to_json())
+
+
+def test_no_two_majorities_of_a_change_are_without_a_common_voter() -> None:
+    """Counter-example b: of four voters, each branch removes one of the others' and signs it."""
+    four = Consortium(voter_count=4)
+    ids = dict(zip(four.departments, four.node_ids, strict=True))
+    trunk = Branch(four)
+    trunk.block()
+    trunk.certify(four.departments[:4])
+    pairs = (("tourism", ("civil-affairs", "health")), ("civil-affairs", ("housing", "tourism")))
+    for leaving, signers in pairs:
+        branch = trunk.copy()
+        branch.decide(ChangeVoters((), (ids[leaving],)))
+        branch.change_voters()
+        branch.certify(signers)
+        branch.change_voters()
+        branch.certify(signers)
+        branch.block()
+        branch.certify(signers)
+        assert "voter-change-uncertified" in codes(branch) or "certificate-invalid" in codes(branch)
+        assert Audit(branch.genesis, branch).run().certified == trunk.checkpoint
+
+
+def test_an_honest_department_is_not_named_for_a_key_that_a_false_branch_gave_it(
+    trunk: Branch,
+) -> None:
+    """Counter-example c: the attacker's own key signs both, under a name that is not its."""
+    attacker = trunk.consortium.checkpoint_signer("nobody")
+    one, other = trunk.copy(), trunk.copy()
+    for branch, name in ((one, "one"), (other, "other")):
+        branch.block(dataset(trunk.consortium, "health", name), log=False)
+        certificate = branch.certify(("civil-affairs", "nobody"))
+        assert attacker.public_key in {entry.node_id for entry in certificate.signers}
+    assert named(one, other) == ("civil-affairs",)
+
+
+def test_a_change_without_certificate_is_not_skipped(trunk: Branch) -> None:
+    """Counter-example d: a later certificate by the new voters does not heal the gap."""
+    branch = changed(trunk)
+    del branch.values[store_keys.certificate_key(Height(5))]
+    report = Audit(branch.genesis, branch).run()
+    assert [finding.code for finding in report.findings] == ["voter-change-uncertified"]
+    assert report.certified is not None and report.certified.height == 4
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_fork_before_within_and_after_a_change_is_attributed(trunk: Branch, after: int) -> None:
+    """Each branch is certified as it has to be; the voters in both certificates are named."""
+    base = trunk.copy()
+    for _ in range(after):
+        base.change_voters()
+        base.certify(BOTH)
+    majority = {0: OLD[:2], 1: ("civil-affairs", "health", "tourism"), 2: NEW[:2]}[after]
+    one, other = base.copy(), base.copy()
+    one.block(dataset(trunk.consortium, "health", "mine"), log=False)
+    other.block(dataset(trunk.consortium, "health", "yours"), log=False)
+    one.certify(majority)
+    other.certify(majority)
+    assert codes(one) == codes(other) == ["entry-invalid"]
+    assert named(one, other) == tuple(sorted(majority))
