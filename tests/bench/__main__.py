@@ -1,5 +1,7 @@
 """`python -m bench`: runs workloads and reports; see the package."""
 
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ WORKLOADS: dict[str, Workload] = {
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON here.")
 def main(quick: bool, workload: str | None, json_path: Path | None) -> None:
     """Measures, prints a table, and writes JSON if asked to."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     settings = QUICK if quick else Settings()
     with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
         base = Path(folder)
