@@ -54,7 +54,10 @@ REFUSALS: dict[str, Explanation] = {
         "The record was created in the future, by the ledger's time.",
         "Set the signer's clock; then sign again.",
     ),
-    "expired": Explanation("The record's window is over.", _RESEND),
+    "expired": Explanation(
+        "The record's window is over.",
+        "Build the record again and sign it again; if that is late too, set the signer's clock.",
+    ),
     "window-too-long": Explanation(
         "The record would be valid for longer than the consortium allows, or for no time at all.",
         "Choose valid_until within the setting record-window-ms.",

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ WAIT_S = 60.0
 
 
 class Load:
-    """Clients that publish datasets, each until it is acknowledged, from several threads."""
+    """Clients that publish datasets, each until it is acknowledged, from several threads.
 
-    def __init__(self, cluster: Cluster, *, clients: int) -> None:
+    at: the departments whose nodes they use; all of them by default.
+    """
+
+    def __init__(self, cluster: Cluster, *, clients: int, at: Sequence[str] | None = None) -> None:
         self._cluster = cluster
+        self._at = sorted(cluster.departments) if at is None else list(at)
         self._clients = clients
         self._pool = ThreadPoolExecutor(clients)
         self._done = threading.Event()
@@ -55,8 +60,7 @@ class Load:
         wait_for(reached, f"{count} more acknowledgements")
 
     def _write(self, number: int) -> None:
-        names = sorted(self._cluster.departments)
-        department = self._cluster[names[number % len(names)]]
+        department = self._cluster[self._at[number % len(self._at)]]
         count = 0
         while not self._done.is_set():
             count += 1
