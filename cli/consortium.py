@@ -33,7 +33,7 @@ ExistingFile = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.group()
 def consortium() -> None:
-    """Found a consortium: enrolments, genesis, signatures, fingerprint."""
+    """Found a consortium, and decide together about it."""
 
 
 @consortium.command()

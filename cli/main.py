@@ -7,6 +7,7 @@ import click
 from cli.audit import audit
 from cli.consortium import consortium
 from cli.forks import blame_command, compare_command
+from cli.governance import add_key, propose, revoke_key, status, vote, withdraw
 from cli.proofs import check, prove
 from cli.sharing import dataset, exchange, grant, node
 
@@ -25,6 +26,8 @@ def main() -> None:
 
 for each in (blame_command, check, compare_command, prove):
     audit.add_command(each)
+for command in (add_key, propose, revoke_key, status, vote, withdraw):
+    consortium.add_command(command)
 for command in (audit, consortium, dataset, exchange, grant, node):
     main.add_command(command)
 

@@ -1,7 +1,6 @@
 """`concordat dataset`, `grant`, `exchange` and `node`: a node's HTTP interface for people."""
 
 import json
-import sys
 import time
 from typing import Any
 
@@ -9,11 +8,9 @@ import click
 
 from cli.client import connect, node_options
 from cli.show import Failure, JsonOption, console, emit_json, fields, table
+from cli.writing import DryOption, Writer, writes
 
 DAY_MS = 86_400_000
-
-KeyOption = click.option("--idempotency-key", help="A retry with the same key meets its first try.")
-DryOption = click.option("--dry-run", is_flag=True, help="Only say whether it would be accepted.")
 
 
 @click.group()
@@ -87,34 +84,20 @@ def dataset_show(url: str, token: str | None, name: str, as_json: bool) -> None:
 
 
 @dataset.command("publish")
-@node_options
 @click.argument("offer", type=click.File("rb"))
-@KeyOption
-@DryOption
-@JsonOption
-def dataset_publish(
-    url: str,
-    token: str | None,
-    offer: Any,
-    idempotency_key: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+@writes
+def dataset_publish(writer: Writer, offer: Any) -> None:
     """Publish the dataset that the JSON file OFFER describes (- for standard input)."""
-    _write(url, token, "/v1/datasets", _json(offer), idempotency_key, dry_run, as_json)
+    writer.post("/v1/datasets", _json(offer))
 
 
 @dataset.command("withdraw")
-@node_options
 @click.argument("name")
 @click.option("--reason", required=True)
-@DryOption
-@JsonOption
-def dataset_withdraw(
-    url: str, token: str | None, name: str, reason: str, dry_run: bool, as_json: bool
-) -> None:
+@writes
+def dataset_withdraw(writer: Writer, name: str, reason: str) -> None:
     """End this department's dataset NAME."""
-    _write(url, token, f"/v1/datasets/{name}/withdraw", {"reason": reason}, None, dry_run, as_json)
+    writer.post(f"/v1/datasets/{name}/withdraw", {"reason": reason})
 
 
 @click.group()
@@ -172,7 +155,6 @@ def grant_show(url: str, token: str | None, grant_id: str, as_json: bool) -> Non
 
 
 @grant.command("request")
-@node_options
 @click.argument("dataset_name", metavar="PUBLISHER/DATASET")
 @click.option("--field", "names", multiple=True, required=True)
 @click.option("--purpose", required=True)
@@ -181,12 +163,9 @@ def grant_show(url: str, token: str | None, grant_id: str, as_json: bool) -> Non
 @click.option("--exchanges-max", type=click.IntRange(0), default=0, help="0: no limit.")
 @click.option("--rows-max", type=click.IntRange(0), default=0, help="0: no limit.")
 @click.option("--onward", is_flag=True, help="Ask for the right to share further.")
-@KeyOption
-@DryOption
-@JsonOption
+@writes
 def grant_request(
-    url: str,
-    token: str | None,
+    writer: Writer,
     dataset_name: str,
     names: tuple[str, ...],
     purpose: str,
@@ -195,9 +174,6 @@ def grant_request(
     exchanges_max: int,
     rows_max: int,
     onward: bool,
-    idempotency_key: str | None,
-    dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Ask for a grant; the answer's record id is the grant's id."""
     provider, _, name = dataset_name.partition("/")
@@ -214,31 +190,24 @@ def grant_request(
         "rows_max": rows_max,
         "onward": onward,
     }
-    _write(url, token, "/v1/grants", body, idempotency_key, dry_run, as_json)
+    writer.post("/v1/grants", body)
 
 
 @grant.command("approve")
-@node_options
 @click.argument("grant_id")
-@DryOption
-@JsonOption
-def grant_approve(url: str, token: str | None, grant_id: str, dry_run: bool, as_json: bool) -> None:
+@writes
+def grant_approve(writer: Writer, grant_id: str) -> None:
     """Say yes, as the provider."""
-    _write(url, token, f"/v1/grants/{grant_id}/approve", None, None, dry_run, as_json)
+    writer.post(f"/v1/grants/{grant_id}/approve", None)
 
 
 def _decision(name: str, words: str) -> click.Command:
     @click.command(name, help=words)
-    @node_options
     @click.argument("grant_id")
     @click.option("--reason", required=True)
-    @DryOption
-    @JsonOption
-    def decide(
-        url: str, token: str | None, grant_id: str, reason: str, dry_run: bool, as_json: bool
-    ) -> None:
-        path = f"/v1/grants/{grant_id}/{name}"
-        _write(url, token, path, {"reason": reason}, None, dry_run, as_json)
+    @writes
+    def decide(writer: Writer, grant_id: str, reason: str) -> None:
+        writer.post(f"/v1/grants/{grant_id}/{name}", {"reason": reason})
 
     return decide
 
@@ -312,28 +281,3 @@ def _json(file: Any) -> Any:
         return json.load(file)
     except ValueError as error:
         raise Failure(f"{file.name} is not JSON: {error}", "See docs/FORMATS.md.") from None
-
-
-def _write(
-    url: str,
-    token: str | None,
-    path: str,
-    body: Any,
-    key: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    client = connect(url, token)
-    headers = {} if key is None else {"Idempotency-Key": key}
-    value = client.post(path, body, headers=headers, dry_run=dry_run or None)
-    if as_json:
-        emit_json(value)
-    elif dry_run:
-        allowed = value["allowed"]
-        words = "would be accepted" if allowed else f"{value['code']}: {value['detail']}"
-        console.print(words)
-        sys.exit(0 if allowed else 1)
-    else:
-        place = f"height {value['height']}, leaf {value['leaf_index']}"
-        state = "certified" if value["certified"] else "committed"
-        console.print(f"record {value['record_id']} is {state}: {place}")

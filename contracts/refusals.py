@@ -40,7 +40,7 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "department-suspended": Explanation(
         "The department is suspended; it may only end and settle what it began.",
-        "Ask the other departments to resume it: GET /v1/consortium.",
+        "Ask the other departments to resume it: `concordat consortium status`.",
     ),
     "department-retired": Explanation(
         "The department left the consortium for good.",
@@ -98,10 +98,12 @@ REFUSALS: dict[str, Explanation] = {
     "last-key": Explanation(
         "It is the department's only record key in force.", "Add another record key first."
     ),
-    "unknown-node": Explanation("No such node is in force.", "See the nodes: GET /v1/consortium."),
+    "unknown-node": Explanation(
+        "No such node is in force.", "See the nodes: `concordat consortium status`."
+    ),
     "not-a-voter": Explanation(
         "The node is none of the voters that were decided.",
-        "See the voters: GET /v1/consortium.",
+        "See the voters: `concordat consortium status`.",
     ),
     "invalid-voters": Explanation(
         "The voters would be fewer or more than allowed, or are not sorted.",
@@ -120,7 +122,7 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "nothing-to-change": Explanation("It is so already.", "Nothing: it is as you want it."),
     "unknown-proposal": Explanation(
-        "There is no such proposal.", "Check the proposal's id: GET /v1/consortium."
+        "There is no such proposal.", "Check the proposal's id: `concordat consortium status`."
     ),
     "proposal-closed": Explanation(
         "The proposal takes no ballots any more.",

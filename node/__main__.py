@@ -23,7 +23,7 @@ from node import logs
 from node.config import Config, load_config
 from node.errors import NodeError
 from node.exchange.sources.port import SourceMisbehaved, SourceUnavailable
-from node.identity import load_identity
+from node.identity import draw_record_key, load_identity, use_record_key
 from node.runtime import load_genesis
 from node.setup import init_node, key_fingerprints
 from node.tokens import ROLES, Tokens
@@ -72,9 +72,21 @@ def main() -> None:
 @click.option("--rpc-address", required=True, help="host:port under which peers reach this node.")
 @click.option("--rpc-listen", default="0.0.0.0:7400", show_default=True, help="Where to listen.")
 @click.option("--http-listen", default="127.0.0.1:8400", show_default=True, help="For apps.")
+@click.option(
+    "--join",
+    "genesis_path",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Genesis file of the ledger to join; without it the node is a founder's.",
+)
 @explained
 def init(
-    folder: Path, department: str, title: str, rpc_address: str, rpc_listen: str, http_listen: str
+    folder: Path,
+    department: str,
+    title: str,
+    rpc_address: str,
+    rpc_listen: str,
+    http_listen: str,
+    genesis_path: Path | None,
 ) -> None:
     """Make keys, a configuration and the enrolment file in FOLDER."""
     enrolment = init_node(
@@ -84,11 +96,11 @@ def init(
         rpc_address=rpc_address,
         rpc_listen=rpc_listen,
         http_listen=http_listen,
+        join=None if genesis_path is None else load_genesis(genesis_path),
     )
+    receiver = "whoever makes the genesis" if genesis_path is None else "a member who proposes it"
     click.echo(f"keys:        {folder / 'keys'}  (never copy them, never back them up)")
-    click.echo(
-        f"enrolment:   {folder / 'enrolment.json'}  (send this to whoever makes the genesis)"
-    )
+    click.echo(f"enrolment:   {folder / 'enrolment.json'}  (send this to {receiver})")
     click.echo(f"fingerprint: {enrolment.fingerprint}")
 
 
@@ -204,6 +216,42 @@ def key(config_path: Path) -> None:
     identity = load_identity(config.path(config.node.keys))
     for name, value in key_fingerprints(identity).items():
         click.echo(f"{name:22} {value}")
+
+
+@main.group("record-key")
+def record_key() -> None:
+    """Rotate the key with which this node signs its department's records."""
+
+
+@record_key.command("new")
+@ConfigOption
+@click.option("--holder", default="the node", show_default=True, help="In whose hands it is.")
+@explained
+def record_key_new(config_path: Path, holder: str) -> None:
+    """Draw the next key, and write record-key.json for `concordat consortium add-key`."""
+    config = load_config(config_path)
+    genesis = load_genesis(config.path(config.node.genesis))
+    content = draw_record_key(
+        config.path(config.node.keys),
+        ledger_id=genesis.ledger_id,
+        department=config.node.department,
+        holder=holder,
+    )
+    path = config.path("record-key.json")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"key:  {content['key']}")
+    click.echo(f"file: {path}  (for `concordat consortium add-key`)")
+
+
+@record_key.command("use")
+@ConfigOption
+@explained
+def record_key_use(config_path: Path) -> None:
+    """Let the next start sign with the next key, once it is added; the old one is destroyed."""
+    config = load_config(config_path)
+    old, new = use_record_key(config.path(config.node.keys))
+    click.echo(f"from the next start on: {new}")
+    click.echo(f"then revoke:            {old}")
 
 
 @main.command()

@@ -5,6 +5,7 @@
 | `checkpoint.key`  | signs checkpoints; its public key *is* the node                |
 | `proposal.key`    | signs proposals while the node leads                           |
 | `record.key`      | signs the department's records                                 |
+| `record.next.key` | the key that will, while it is being rotated                   |
 | `tls.key`         | identifies the node to its peers                               |
 | `publication.key` | the node's own transparency-log signature                      |
 | `witness.key`     | witnesses other logs                                           |
@@ -21,10 +22,12 @@ from pathlib import Path
 
 from ledger.genesis import NodeDescription
 from ledger.signatures import Signer
+from ledger.statements import record_key_statement
 from node.errors import IdentityInvalid
 
 _SIGNING = ("checkpoint", "proposal", "record", "tls", "publication", "witness")
 _ALL = (*_SIGNING, "secret")
+_NEXT_RECORD_KEY = "record.next.key"
 
 
 class Identity:
@@ -100,13 +103,49 @@ def create_identity(folder: Path) -> Identity:
             f"{folder} holds keys already", remedy="Keys are never overwritten: choose another."
         )
     for name in _ALL:
-        path = folder / f"{name}.key"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_bytes(32).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _write_secret(folder / f"{name}.key", secrets.token_bytes(32))
     return load_identity(folder)
+
+
+def _write_secret(path: Path, secret: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secret.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def draw_record_key(
+    folder: Path, *, ledger_id: bytes, department: str, holder: str
+) -> dict[str, str]:
+    """Draws the next record key beside the present one; what a `key.add` record says of it.
+
+    Hexadecimal key and signature, and who holds it. Raises IdentityInvalid if one was drawn before.
+    """
+    path = folder / _NEXT_RECORD_KEY
+    if path.exists():
+        raise IdentityInvalid(
+            f"{path} is there already", remedy="Use it, or remove it if it was never added."
+        )
+    _write_secret(path, secrets.token_bytes(32))
+    signer = Signer(read_secret(path))
+    statement = record_key_statement(ledger_id, department=department, key=signer.public_key)
+    return {
+        "key": signer.public_key.hex(),
+        "holder": holder,
+        "signature": signer.sign(statement).hex(),
+    }
+
+
+def use_record_key(folder: Path) -> tuple[str, str]:
+    """The next record key takes the place of the present one, which is destroyed.
+
+    Both public keys in hexadecimal, the old one first. Raises IdentityInvalid if there is no next.
+    """
+    old = Signer(read_secret(folder / "record.key")).public_key
+    new = Signer(read_secret(folder / _NEXT_RECORD_KEY)).public_key
+    os.replace(folder / _NEXT_RECORD_KEY, folder / "record.key")
+    return old.hex(), new.hex()
 
 
 def load_identity(folder: Path) -> Identity:

@@ -4,6 +4,7 @@
 |------------|-------------------------------------------------------------------------|
 | `app`      | exchange data, read the catalogue, grants and single records             |
 | `steward`  | what an app may; publish datasets, request and decide grants             |
+| `delegate` | propose, vote and change the department's record keys, in its name       |
 | `auditor`  | read everything on the ledger                                            |
 | `operator` | see the node's state and metrics                                         |
 
@@ -21,7 +22,7 @@ from typing import Literal, get_args
 
 from node.errors import ConfigInvalid
 
-Role = Literal["app", "steward", "auditor", "operator"]
+Role = Literal["app", "steward", "delegate", "auditor", "operator"]
 ROLES: tuple[str, ...] = get_args(Role)
 PREFIX = "cct_"
 

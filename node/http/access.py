@@ -46,8 +46,9 @@ def needs(*roles: str) -> Callable[[Request], Token]:
     return check
 
 
-Reader = Annotated[Token, Depends(needs("app", "steward", "auditor", "operator"))]
+Reader = Annotated[Token, Depends(needs("app", "steward", "delegate", "auditor", "operator"))]
 Steward = Annotated[Token, Depends(needs("steward"))]
+Delegate = Annotated[Token, Depends(needs("delegate"))]
 App = Annotated[Token, Depends(needs("app", "steward"))]
 Auditor = Annotated[Token, Depends(needs("auditor", "steward"))]
 Operator = Annotated[Token, Depends(needs("operator"))]

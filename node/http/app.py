@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.http import catalog, exchanges, grants, operations, records, streams
+from node.http import catalog, consortium, exchanges, grants, operations, records, streams
 from node.http.access import Reader
 from node.http.problems import (
     MEDIA_TYPE,
@@ -64,7 +64,7 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for part in (catalog, grants, exchanges, records, streams, operations):
+    for part in (consortium, catalog, grants, exchanges, records, streams, operations):
         app.include_router(part.router, prefix="/v1", responses=_PROBLEM)
     app.include_router(operations.open_router)
     app.include_router(_description(app), prefix="/v1")

@@ -1,4 +1,4 @@
-"""Routes of the catalogue and the consortium."""
+"""Routes of the catalogue."""
 
 from typing import Annotated, Any
 
@@ -6,18 +6,15 @@ from fastapi import APIRouter, Path, Query
 
 from contracts import catalog as contract
 from contracts.catalog import dataset, parse_description
-from contracts.consortium import SETTINGS, setting
 from ledger import store_keys
 from ledger.codec import encode
 from ledger.types import LeafIndex
 from node.http.access import Reader, ServiceDep, Steward
 from node.http.models import (
-    Consortium,
     DatasetOffer,
     DatasetPage,
     DatasetView,
     Decision,
-    Member,
     Name,
     Verdict,
     Written,
@@ -32,29 +29,6 @@ router = APIRouter(tags=["catalogue"])
 NamePath = Annotated[Name, Path()]
 
 _PREFIX = store_keys.STATE_VALUE + b"dataset/"
-
-
-@router.get("/consortium")
-def consortium(service: ServiceDep, _: Reader) -> Consortium:
-    """Who takes part, who votes, and the numbers agreed on."""
-    node = service.node
-    genesis = node.genesis.genesis
-    view = node.view()
-    return Consortium(
-        ledger_id=node.ledger_id.hex(),
-        title=genesis.title,
-        fingerprint=node.genesis.fingerprint,
-        departments=[
-            Member(
-                department=entry.department,
-                title=entry.title,
-                nodes=[described.node_id.hex() for described in entry.nodes],
-            )
-            for entry in genesis.departments
-        ],
-        voters=[voter.hex() for voter in node.tip().voters.voters],
-        settings={name: setting(view, name) for name in SETTINGS},
-    )
 
 
 @router.get("/datasets", dependencies=[Consistent])

@@ -217,22 +217,3 @@ class NodeStatus(BaseModel):
     messages_dropped: int
     alarms: list[str]
     waits_for: str | None
-
-
-class Member(BaseModel):
-    """A department of the consortium."""
-
-    department: str
-    title: str
-    nodes: list[Hex32]
-
-
-class Consortium(BaseModel):
-    """Who takes part."""
-
-    ledger_id: Hex32
-    title: str
-    fingerprint: str
-    departments: list[Member]
-    voters: list[Hex32]
-    settings: dict[str, int]

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from ledger.signatures import verify
+from ledger.statements import record_key_statement
 from node.errors import IdentityInvalid
-from node.identity import create_identity, load_identity
+from node.identity import create_identity, draw_record_key, load_identity, use_record_key
 from node.setup import init_node
 
 
@@ -62,3 +63,20 @@ def test_an_enrolment_is_signed_by_every_key(tmp_path: Path) -> None:
     )
     file.check()
     assert len(file.signatures) == len(file.enrolment.department.keys()) == 6
+
+
+def test_the_next_record_key_takes_the_place_of_the_present_one(tmp_path: Path) -> None:
+    before = create_identity(tmp_path)
+    drawn = draw_record_key(tmp_path, ledger_id=bytes(32), department="health", holder="node")
+    assert load_identity(tmp_path).record_key == before.record_key
+    with pytest.raises(IdentityInvalid, match="is there already"):
+        draw_record_key(tmp_path, ledger_id=bytes(32), department="health", holder="node")
+    key = bytes.fromhex(drawn["key"])
+    statement = record_key_statement(bytes(32), department="health", key=key)
+    assert verify(key, statement, bytes.fromhex(drawn["signature"]))
+    assert use_record_key(tmp_path) == (before.record_key.hex(), drawn["key"])
+    after = load_identity(tmp_path)
+    assert (after.record_key, after.node_id) == (key, before.node_id)
+    assert not (tmp_path / "record.next.key").exists()
+    with pytest.raises(IdentityInvalid, match=r"record\.next\.key"):
+        use_record_key(tmp_path)
