@@ -55,6 +55,9 @@ TIP_MARK = MARK + b"tip"
 SIGNED_MARK = MARK + b"signed"
 """The highest height whose checkpoint this node has signed (8 bytes)."""
 
+STANDING_MARK = MARK + b"standing"
+"""Why this node's key is spent; absent while it is not."""
+
 BATCH_MARK = MARK + b"batch"
 """The newest batch's sequence number and the chain of batches' hashes, one hash per batch."""
 

@@ -24,6 +24,7 @@ from node.config import Config, load_config
 from node.errors import NodeError
 from node.exchange.sources.port import SourceMisbehaved, SourceUnavailable
 from node.identity import draw_record_key, load_identity, use_record_key
+from node.renewal import renew as make_new
 from node.runtime import load_genesis
 from node.setup import init_node, key_fingerprints
 from node.tokens import ROLES, Tokens
@@ -252,6 +253,19 @@ def record_key_use(config_path: Path) -> None:
     old, new = use_record_key(config.path(config.node.keys))
     click.echo(f"from the next start on: {new}")
     click.echo(f"then revoke:            {old}")
+
+
+@main.command()
+@ConfigOption
+@click.option("--rpc-address", help="host:port for peers; as in the genesis unless given.")
+@explained
+def renew(config_path: Path, rpc_address: str | None) -> None:
+    """Replace spent keys: new keys, an empty store, an enrolment for the consortium."""
+    done = make_new(load_config(config_path), rpc_address=rpc_address)
+    for path in done.set_aside:
+        click.echo(f"set aside:   {path}  (keep it: it may be evidence)")
+    click.echo(f"enrolment:   {done.enrolment_path}  (for `concordat consortium propose`)")
+    click.echo(f"fingerprint: {done.enrolment.fingerprint}")
 
 
 @main.command()

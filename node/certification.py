@@ -10,8 +10,12 @@ Rule 3. No block above an uncertified change of voters is certified before that 
 Rule 4. A certificate covers every earlier block, so only the newest height that can reach a
         majority is worth checking signatures for.
 
+Rule 5. A valid signature on another content than this node executed at that height is evidence
+        against somebody; a majority's is a certificate that contradicts this node's ledger.
+
 What other nodes sign ahead of this node's execution waits here, at most `SIGNATURES_PER_NODE_MAX`
-a node; beyond it the oldest height goes, because a later one covers it.
+a node; beyond it the oldest height goes, because a later one covers it. What contradicts is kept
+apart, at most `CONTRARY_PER_NODE_MAX` heights a node.
 """
 
 from collections.abc import Sequence
@@ -28,6 +32,9 @@ DAY_S = 86_400
 SIGNATURES_PER_NODE_MAX = 1_024
 """Limit of one node's signatures that wait for execution or a majority."""
 
+CONTRARY_PER_NODE_MAX = 64
+"""Limit of one node's signatures that contradict what this node executed; the oldest go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Executed:
@@ -40,12 +47,15 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A node's valid signature on another content than this node executed at that height."""
+    """A node's valid signature on another content than this node executed at that height.
+
+    ours: what this node executed. own: that node's valid signature on `ours`, if it came here.
+    """
 
     node_id: NodeId
-    height: Height
-    theirs: Checkpoint
-    cosignature: Cosignature
+    theirs: SignedCheckpoint
+    ours: Checkpoint
+    own: SignedCheckpoint | None
 
 
 @dataclass(slots=True)
@@ -71,20 +81,30 @@ class Certification:
     certified_height: Height = Height(0)
     _executed: dict[Height, Executed] = field(default_factory=dict)
     _claims: dict[NodeId, dict[Height, _Claim]] = field(default_factory=dict)
-    _newest: dict[NodeId, SignedCheckpoint] = field(default_factory=dict)
+    _contrary: dict[NodeId, dict[Height, _Claim]] = field(default_factory=dict)
 
-    def executed(self, block: Executed, own: SignedCheckpoint) -> None:
-        """This node executed and signed the next block; `own` counts as checked."""
+    def executed(self, block: Executed, own: SignedCheckpoint | None) -> None:
+        """This node executed, and unless `own` is None signed, a block; `own` needs no check."""
         height = Height(block.checkpoint.height)
         self._executed[height] = block
-        self._claim(self.node_id, own).valid = True
+        if own is not None:
+            self._claim(self.node_id, own).valid = True
+        for node_id, claims in self._claims.items():
+            if height in claims and not self._agrees(claims[height], height):
+                self._contradicts(node_id, claims.pop(height).signed)
 
-    def received(self, node_id: NodeId, signed: SignedCheckpoint) -> None:
-        """A node's signature arrived; the connection proves nothing about it, only its check."""
-        newest = self._newest.get(node_id)
-        if newest is None or newest.height < signed.height:
-            self._newest[node_id] = signed
-        if signed.height > self.certified_height and node_id != self.node_id:
+    def received(
+        self, node_id: NodeId, signed: SignedCheckpoint, *, ours: Checkpoint | None
+    ) -> None:
+        """A node's signature arrived; the connection proves nothing about it, only its check.
+
+        ours: this node's own checkpoint of that height; None if it is still to be executed.
+        """
+        if node_id == self.node_id:
+            return
+        if ours is not None and signed.checkpoint(self.ledger_id) != ours:
+            self._contradicts(node_id, signed)
+        elif signed.height > self.certified_height:
             known = self._claims.get(node_id, {}).get(Height(signed.height))
             if known is None or (known.valid is not True and known.signed != signed):
                 self._claim(node_id, signed)
@@ -97,56 +117,85 @@ class Certification:
             del claims[min(claims)]
         return claim
 
-    def jobs(self) -> list[tuple[NodeId, Height, SignatureJob]]:
+    def _contradicts(self, node_id: NodeId, signed: SignedCheckpoint) -> None:
+        claims = self._contrary.setdefault(node_id, {})
+        known = claims.get(Height(signed.height))
+        if known is None or known.signed != signed:
+            claims[Height(signed.height)] = _Claim(signed)
+        if len(claims) > CONTRARY_PER_NODE_MAX:
+            del claims[min(claims)]
+
+    def jobs(self) -> list[tuple[NodeId, SignedCheckpoint, SignatureJob]]:
         """Signatures worth checking now, each handed out once: those that could decide something.
 
         They are the ones on the newest height that would be certified if all were valid (rule 4),
-        and every one that differs from what this node executed.
+        and every one that differs from what this node executed (rule 5).
         """
-        wanted = self._differing()
+        wanted = [
+            (node_id, claim)
+            for node_id, claims in sorted(self._contrary.items())
+            for claim in claims.values()
+        ]
         height = self._candidate()
         if height is not None:
             wanted += [
-                (node_id, height, claims[height])
+                (node_id, claims[height])
                 for node_id, claims in sorted(self._claims.items())
                 if height in claims and self._agrees(claims[height], height)
             ]
         jobs = []
-        for node_id, at, claim in wanted:
+        for node_id, claim in wanted:
             if claim.valid is None and not claim.asked:
                 claim.asked = True
-                message = cosignature_message(
-                    claim.signed.checkpoint(self.ledger_id), claim.signed.timestamp_s
-                )
-                jobs.append((node_id, at, SignatureJob(node_id, message, claim.signed.signature)))
+                checkpoint = claim.signed.checkpoint(self.ledger_id)
+                message = cosignature_message(checkpoint, claim.signed.timestamp_s)
+                job = SignatureJob(node_id, message, claim.signed.signature)
+                jobs.append((node_id, claim.signed, job))
         return jobs
 
-    def _differing(self) -> list[tuple[NodeId, Height, _Claim]]:
-        return [
-            (node_id, height, claim)
-            for node_id, claims in sorted(self._claims.items())
-            for height, claim in claims.items()
-            if claim.valid is None
-            and not claim.asked
-            and height in self._executed
-            and not self._agrees(claim, height)
-        ]
+    def checked(
+        self, node_id: NodeId, signed: SignedCheckpoint, *, valid: bool, ours: Checkpoint | None
+    ) -> Contradiction | None:
+        """A job's result; a valid signature on other content is returned: it is evidence."""
+        height = Height(signed.height)
+        found: Contradiction | None = None
+        for kept in (self._claims, self._contrary):
+            claim = kept.get(node_id, {}).get(height)
+            if claim is None or claim.signed != signed:
+                continue
+            if not valid:
+                del kept[node_id][height]
+                continue
+            claim.valid = True
+            if kept is self._contrary and ours is not None:
+                own = self._claims.get(node_id, {}).get(height)
+                signed_ours = None if own is None or own.valid is not True else own.signed
+                found = Contradiction(node_id, signed, ours, signed_ours)
+        return found
 
-    def checked(self, node_id: NodeId, height: Height, valid: bool) -> Contradiction | None:
-        """A job's result. A valid signature on other content is returned: it is evidence."""
-        claim = self._claims.get(node_id, {}).get(height)
-        if claim is None or not claim.asked:
+    def contradicting(
+        self, theirs: Checkpoint, required: Sequence[Sequence[NodeId]]
+    ) -> Certificate | None:
+        """A certificate of another content than this node executed, if there is one (rule 5).
+
+        required: the sets of voters in force before the block of that height in this ledger.
+        """
+        signers = {
+            node_id: claim.signed
+            for node_id, claims in sorted(self._contrary.items())
+            for claim in claims.values()
+            if claim.valid is True and claim.signed.checkpoint(self.ledger_id) == theirs
+        }
+        if not _majorities(required, sorted(signers)):
             return None
-        if not valid:
-            del self._claims[node_id][height]
-            return None
-        claim.valid = True
-        if height in self._executed and not self._agrees(claim, height):
-            theirs = claim.signed.checkpoint(self.ledger_id)
-            cosignature = Cosignature(node_id, claim.signed.timestamp_s, claim.signed.signature)
-            del self._claims[node_id][height]
-            return Contradiction(node_id, height, theirs, cosignature)
-        return None
+        return Certificate.of(
+            theirs,
+            [
+                Cosignature(node_id, signed.timestamp_s, signed.signature)
+                for node_id, signed in signers.items()
+                if any(node_id in voters for voters in required)
+            ],
+        )
 
     def assemble(self) -> Certificate | None:
         """The certificate of the newest block that has one and had none; None if nothing is new."""
@@ -181,13 +230,9 @@ class Certification:
         for node_id, claims in self._claims.items():
             self._claims[node_id] = {at: claim for at, claim in claims.items() if at > height}
 
-    def required(self, height: Height) -> Executed | None:
-        """The executed, uncertified block at `height`, if certifying it now keeps rule 3."""
-        return self._executed.get(height) if height in self._eligible() else None
-
-    def newest_of(self, node_id: NodeId) -> SignedCheckpoint | None:
-        """The highest signature of a node that came here, checked or not, to be shown to it."""
-        return self._newest.get(node_id)
+    def uncertified_changes(self) -> list[Height]:
+        """Executed changes of voters that are not certified: nothing above them can be (rule 3)."""
+        return sorted(at for at, block in self._executed.items() if block.changes_voters)
 
     def own_signatures(self) -> list[SignedCheckpoint]:
         """This node's signatures above the newest certificate, oldest first, for a new peer."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from contracts.consortium import genesis_state
+from contracts.consortium import genesis_state, genesis_voters
 from contracts.machine import (
     Candidate,
     ExecutedBlock,
@@ -21,7 +21,7 @@ from contracts.machine import (
 )
 from contracts.refusals import Refusal
 from ledger import store_keys
-from ledger.blocks import VoterSets
+from ledger.blocks import BlockHeader, VoterSets, parse_block_header
 from ledger.checkpoints import Checkpoint
 from ledger.entries import Entry
 from ledger.genesis import GenesisFile
@@ -114,6 +114,30 @@ class Chain:
         return Checkpoint(
             self._ledger_id, self.tip.height, self.tip.tree_size, self.tip.tree().root()
         )
+
+    def checkpoint_at(self, height: Height) -> Checkpoint | None:
+        """The checkpoint at the end of a block; None if `height` is 0 or above the tip."""
+        if not 0 < height <= self.tip.height:
+            return None
+        if height == self.tip.height:
+            return self.checkpoint()
+        after = self.header(Height(height + 1))
+        return Checkpoint(self._ledger_id, height, after.tree_size, after.tree_root)
+
+    def voters_at(self, height: Height) -> VoterSets:
+        """The voters in force after the block at 0 ≤ height ≤ tip; those of genesis for 0."""
+        if height == self.tip.height:
+            return self.tip.voters
+        return genesis_voters(self._genesis.genesis) if height == 0 else self.header(height).voters
+
+    def changes_voters(self, height: Height) -> bool:
+        """Whether the block at 1 ≤ height ≤ tip put other voters in force."""
+        return self.voters_at(Height(height - 1)) != self.voters_at(height)
+
+    def header(self, height: Height) -> BlockHeader:
+        """The header of the block at 1 ≤ height ≤ tip. Raises StoreCorrupt if it is not there."""
+        place = self._required(store_keys.block_key(height), f"block {height}")
+        return parse_block_header(self._stored_leaf(LeafIndex(store_keys.read_number(place))))
 
     @property
     def view(self) -> "_StateView":

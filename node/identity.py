@@ -11,19 +11,22 @@
 | `witness.key`     | witnesses other logs                                           |
 | `secret.key`      | derives nonces, and encrypts what the node keeps for itself    |
 
-Each holds 32 bytes in hexadecimal: an Ed25519 seed (RFC 8032 §5.1.5), or the secret.
+Each holds 32 bytes in hexadecimal: an Ed25519 seed (RFC 8032 §5.1.5), or the secret. Beside them
+`spent.json` says, once it is there, that and why these keys must never take part again.
 """
 
 import hmac
+import json
 import os
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from ledger.genesis import NodeDescription
 from ledger.signatures import Signer
 from ledger.statements import record_key_statement
-from node.errors import IdentityInvalid
+from node.errors import IdentityInvalid, Unavailable
 
 _SIGNING = ("checkpoint", "proposal", "record", "tls", "publication", "witness")
 _ALL = (*_SIGNING, "secret")
@@ -94,8 +97,11 @@ class Identity:
         )
 
 
-def create_identity(folder: Path) -> Identity:
-    """Draws new keys into `folder`, which must not hold any. Raises IdentityInvalid."""
+def create_identity(folder: Path, *, keep: Mapping[str, bytes] | None = None) -> Identity:
+    """Draws new keys into `folder`, which must not hold any. Raises IdentityInvalid.
+
+    keep: seeds by name that stay instead of being drawn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     if any((folder / f"{name}.key").exists() for name in _ALL):
@@ -103,7 +109,7 @@ def create_identity(folder: Path) -> Identity:
             f"{folder} holds keys already", remedy="Keys are never overwritten: choose another."
         )
     for name in _ALL:
-        _write_secret(folder / f"{name}.key", secrets.token_bytes(32))
+        _write_secret(folder / f"{name}.key", (keep or {}).get(name, secrets.token_bytes(32)))
     return load_identity(folder)
 
 
@@ -166,3 +172,42 @@ def read_secret(path: Path) -> bytes:
     if len(content) != 32:
         raise IdentityInvalid(f"{path} is not 32 bytes in hexadecimal")
     return content
+
+
+def mark_spent(folder: Path, *, standing: str, detail: str) -> None:
+    """Marks the keys in `folder` as never to be used again; durable when it returns.
+
+    The first mark stays. Raises Unavailable if it cannot be written.
+    """
+    path = folder / "spent.json"
+    if path.exists():
+        return
+    content = json.dumps({"standing": standing, "detail": detail}, indent=2) + "\n"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot mark the keys as spent in {path}: {error.strerror}",
+            remedy="Do not start this node again under these keys.",
+        ) from None
+
+
+def read_spent(folder: Path) -> tuple[str, str] | None:
+    """Standing and detail if the keys are spent; None if not. A damaged mark counts as one."""
+    path = folder / "spent.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return str(content["standing"]), str(content["detail"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return "behind", f"{path} is there and cannot be read"

@@ -73,12 +73,28 @@ class CertificateNews(Format, frozen=True, tag=103):
 
 
 class Remembered(Format, frozen=True, tag=104):
-    """The newest checkpoint signature of the *receiver* that the sender has; it checks itself.
+    """What the sender remembers of the *receiver*; the answer to `Ask` (`node.standing`).
 
-    A node that is shown one above all it knows to have signed has a store that went backwards.
+    checkpoint: the receiver's newest signature that the sender has; the receiver checks itself. One
+    above all it knows to have signed proves that its store went backwards.
+    term: the highest in which the receiver voted or acknowledged. match_term, match: the last
+    entry that it acknowledged, and in which term; all zero if there is none.
     """
 
-    checkpoint: SignedCheckpoint
+    checkpoint: SignedCheckpoint | None
+    term: Natural
+    match_term: Natural
+    match: Natural
+
+
+class Ask(Format, frozen=True, tag=105):
+    """A node that starts asks what it has promised, before it takes part."""
+
+
+class CertificateWanted(Format, frozen=True, tag=106):
+    """The sender lacks the certificate of a change of voters; answered by `CertificateNews`."""
+
+    height: Natural
 
 
 PeerMessage = (
@@ -88,6 +104,8 @@ PeerMessage = (
     | Cosignatures
     | CertificateNews
     | Remembered
+    | Ask
+    | CertificateWanted
 )
 
 PEER_MESSAGE: Decoder[PeerMessage] = Decoder(

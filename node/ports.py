@@ -23,6 +23,7 @@ methods, then takes its effects with `effects()` and carries them out. Nothing e
 | `Certified`   | every block up to that height is certified                                     |
 | `BarrierReady`| the reader may read                                                            |
 | `Alarm`       | tell the operator                                                              |
+| `KeySpent`    | mark it beside the key, for every later start                                  |
 
 `Settled`, `Executed` and `Certified` only ever speak of what is durable on this node.
 """
@@ -69,6 +70,16 @@ class SignatureChecker(Protocol):
 
     def __call__(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is `public_key`'s over `message`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the replica's parts have of the outside."""
+
+    store: StoreReader
+    clock: Clock
+    signer: NodeSigner
+    check: SignatureChecker
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,4 +201,12 @@ class Alarm:
     detail: str
 
 
-Effect = Send | Persist | Verify | Settled | Executed | Certified | BarrierReady | Alarm
+@dataclass(frozen=True, slots=True)
+class KeySpent:
+    """This node must never again use its key. standing: a final one of `node.standing`."""
+
+    standing: str
+    detail: str
+
+
+Effect = Send | Persist | Verify | Settled | Executed | Certified | BarrierReady | Alarm | KeySpent

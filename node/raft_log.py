@@ -8,13 +8,13 @@ from consensus import Entry as RaftEntry
 from consensus import EntryPoint, HardState, Logged, Verdict
 from consensus.ready import Unwritten
 from contracts import consortium
-from contracts.state import View
 from ledger import store_keys
 from ledger.entries import Entry, parse_entry
 from ledger.errors import Malformed
 from ledger.statements import entry_hash, proposal_statement, transfer_statement
+from node.chain import Chain
 from node.errors import StoreCorrupt
-from node.ports import Clock, NodeSigner, SignatureChecker, StoreReader
+from node.ports import Outside, StoreReader
 from node.write_buffer import WriteBuffer
 
 FUTURE_MS_MAX = 2_000
@@ -46,8 +46,7 @@ class RaftLog:
 
     def hard_state(self) -> HardState:
         """The stored hard state."""
-        value = self._buffer.get(store_keys.HARD_STATE_MARK)
-        return HardState() if value is None else _decode(_HARD_STATE, value, "hard state")
+        return read_hard_state(self._buffer.get(store_keys.HARD_STATE_MARK))
 
     def compacted(self) -> EntryPoint:
         """The place before the first stored entry; in a whole log its hash is the ledger id."""
@@ -79,6 +78,11 @@ class RaftLog:
         self._last = unwritten.last_index
 
 
+def read_hard_state(value: bytes | None) -> HardState:
+    """The hard state that a store holds under its mark. Raises StoreCorrupt."""
+    return HardState() if value is None else _decode(_HARD_STATE, value, "hard state")
+
+
 def _decode(decoder: msgspec.msgpack.Decoder[Value], value: bytes, what: str) -> Value:
     try:
         return decoder.decode(value)
@@ -89,26 +93,14 @@ def _decode(decoder: msgspec.msgpack.Decoder[Value], value: bytes, what: str) ->
 class NodeProposals:
     """Signs this node's proposals and judges those of others (`consensus.ready.Proposals`)."""
 
-    def __init__(
-        self,
-        *,
-        ledger_id: bytes,
-        view: View,
-        clock: Clock,
-        signer: NodeSigner,
-        check: SignatureChecker,
-    ) -> None:
+    def __init__(self, ledger_id: bytes, chain: Chain, outside: Outside) -> None:
         self._ledger_id = ledger_id
-        self._view = view
-        self._clock = clock
-        self._signer = signer
-        self._check = check
-        self.accepted_time_ms = 0
-        """Block time of the executed tip: an entry that is not later is never early."""
+        self._chain = chain
+        self._outside = outside
 
     def sign(self, *, term: int, index: int, previous_hash: bytes, data: bytes) -> bytes:
         """The proposal key's signature."""
-        return self._signer.sign_proposal(
+        return self._outside.signer.sign_proposal(
             proposal_statement(
                 self._ledger_id, term=term, index=index, previous_hash=previous_hash, data=data
             )
@@ -126,7 +118,7 @@ class NodeProposals:
 
     def check(self, entry: RaftEntry, previous_hash: bytes) -> Verdict:
         """Whether the entry is its proposer's and is one at all, and is not from the future."""
-        proposer = consortium.node(self._view, entry.proposer)
+        proposer = consortium.node(self._chain.view, entry.proposer)
         if proposer is None:
             return Verdict.FORGED
         statement = proposal_statement(
@@ -136,7 +128,7 @@ class NodeProposals:
             previous_hash=previous_hash,
             data=entry.data,
         )
-        if not self._check(proposer.description.proposal_key, statement, entry.signature):
+        if not self._outside.check(proposer.description.proposal_key, statement, entry.signature):
             return Verdict.FORGED
         try:
             content: Entry = parse_entry(entry.data)
@@ -146,22 +138,25 @@ class NodeProposals:
 
     def sign_transfer(self, *, term: int, target: bytes) -> bytes:
         """The proposal key's signature."""
-        return self._signer.sign_proposal(
+        return self._outside.signer.sign_proposal(
             transfer_statement(self._ledger_id, term=term, target=target)
         )
 
     def check_transfer(self, *, leader: bytes, term: int, target: bytes, signature: bytes) -> bool:
         """Whether the leader signed that `target` may campaign at once."""
-        known = consortium.node(self._view, leader)
+        known = consortium.node(self._chain.view, leader)
         if known is None:
             return False
         statement = transfer_statement(self._ledger_id, term=term, target=target)
-        return self._check(known.description.proposal_key, statement, signature)
+        return self._outside.check(known.description.proposal_key, statement, signature)
 
     def now_ms(self) -> int:
         """This node's clock."""
-        return self._clock.now_ms()
+        return self._outside.clock.now_ms()
 
     def is_early(self, time_ms: int) -> bool:
-        """Whether a time is too far ahead of this node's clock."""
-        return time_ms > max(self._clock.now_ms() + FUTURE_MS_MAX, self.accepted_time_ms)
+        """Whether a time is too far ahead of this node's clock.
+
+        One that is not later than the executed tip's never is.
+        """
+        return time_ms > max(self._outside.clock.now_ms() + FUTURE_MS_MAX, self._chain.tip.time_ms)

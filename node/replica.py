@@ -13,33 +13,31 @@ What rests on a batch (settled records, own signatures, news of blocks and certi
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from consensus import Configuration, Logged, ProposalRefused, Raft, Role, Settings, messages
+from consensus import Configuration, Logged, Raft, Role, Settings, messages
 from consensus.ready import ReadState
 from contracts.consortium import member as consortium_member
 from contracts.machine import Candidate
 from contracts.refusals import Refusal
 from ledger import store_keys
 from ledger.blocks import VoterSets
-from ledger.certificates import Certificate, parse_certificate
-from ledger.checkpoints import cosignature_message
-from ledger.codec import encode
+from ledger.certificates import Certificate
 from ledger.entries import ENTRY_BYTES_MAX, Entry, parse_entry
 from ledger.errors import Malformed
 from ledger.genesis import GenesisFile
 from ledger.types import Height, NodeId
 from node import ports
-from node.certification import Certification, Executed, is_same_day
-from node.chain import Appended, Chain
-from node.errors import StoreBehind
-from node.evidence import EvidenceLog
+from node.chain import Chain
+from node.cosigning import Cosigning
+from node.evidence import of_consensus
 from node.intake import Intake, IntakeLimits
+from node.leading import Leading
 from node.messages import (
-    COSIGNATURES_MAX,
-    SIGNED_CHECKPOINT,
+    Ask,
     CertificateNews,
+    CertificateWanted,
     Cosignatures,
     Forward,
     ForwardRefused,
@@ -48,6 +46,7 @@ from node.messages import (
     SignedCheckpoint,
 )
 from node.raft_log import NodeProposals, RaftLog
+from node.standing import Asking, PeerMemory, Promise, Standing
 from node.write_buffer import WriteBuffer
 
 SIGN_BACKLOG_MAX = 64
@@ -77,7 +76,15 @@ class _Job:
     """What a `Verify` effect was for: records by their bytes, or cosignatures."""
 
     raws: tuple[bytes, ...]
-    cosigned: tuple[tuple[NodeId, Height], ...]
+    cosigned: tuple[tuple[NodeId, SignedCheckpoint], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """How far a batch brings the store: its last block and its newest certificate."""
+
+    height: int
+    certificate: Certificate | None
 
 
 class Replica:
@@ -95,37 +102,30 @@ class Replica:
         check: ports.SignatureChecker,
         random_ticks: Callable[[int], int],
         settings: ReplicaSettings,
+        key_spent: Standing | None = None,
     ) -> None:
-        """Opens what the store holds, or begins from genesis. Raises StoreCorrupt, LogBroken."""
+        """Opens what the store holds, or begins from genesis. Raises StoreCorrupt, LogBroken.
+
+        key_spent: why the key must not be used any more, if so.
+        """
         self._ledger_id = genesis.ledger_id
         self._node_id = node_id
         self._store = store
-        self._clock = clock
-        self._signer = signer
-        self._check = check
         self._settings = settings
         self._buffer = WriteBuffer(store, last_batch_number=last_batch_number)
         self.chain = Chain(genesis, self._buffer)
-        self._members = tuple(
-            sorted(
-                node
-                for department in genesis.genesis.departments
-                for node in self._nodes_of(department.department)
-            )
-        )
+        self._members = self._members_of(genesis)
+        outside = ports.Outside(store, clock, signer, check)
         self._log = RaftLog(self._buffer, store, ledger_id=self._ledger_id)
-        self._proposals = NodeProposals(
-            ledger_id=self._ledger_id,
-            view=self.chain.view,
-            clock=clock,
-            signer=signer,
-            check=check,
-        )
-        self._proposals.accepted_time_ms = self.chain.tip.time_ms
+        self._proposals = NodeProposals(self._ledger_id, self.chain, outside)
         self.raft = self._open_raft(random_ticks)
-        self._certification = Certification(self._ledger_id, node_id)
-        self._signatures_from = 1
-        self._signed_height = self._load_signatures()
+        self._cosigning = Cosigning(
+            ledger_id=self._ledger_id,
+            node_id=node_id,
+            chain=self.chain,
+            buffer=self._buffer,
+            outside=outside,
+        )
         self._intake = Intake(
             node_id=node_id,
             raft=self.raft,
@@ -135,70 +135,79 @@ class Replica:
             send=self._send,
             settle=self._settle,
         )
+        self._leading = Leading(
+            raft=self.raft,
+            chain=self.chain,
+            intake=self._intake,
+            clock=clock,
+            records_max=settings.block_records_max,
+            bytes_max=settings.block_bytes_max,
+            in_flight_max=settings.proposals_in_flight_max,
+        )
+        self._clock = clock
         self._backlog: deque[Logged] = deque()
         self._barriers: list[tuple[int, int]] = []
         self._jobs: dict[int, _Job] = {}
         self._next_token = 1
-        self._leads_term = 0
-        self._last_time_ms = self.chain.tip.time_ms
         self._known_leader: NodeId | None = None
         self._raft_write_in_flight = False
-        self._durable_height = self.chain.tip.height
-        self._durable_certificate = self._certification.certificate
-        self._flying_tip = self._durable_height
-        self._flying_certificate = self._durable_certificate
+        self._durable = _Reached(self.chain.tip.height, self._cosigning.certificate)
+        self._flying = self._durable
         self._effects: list[ports.Effect] = []
         self._after_gathering: list[ports.Effect] = []
         self._after_flying: list[ports.Effect] = []
-        self._new_signatures: list[SignedCheckpoint] = []
-        self._evidence = EvidenceLog(self._buffer, store)
+        self._memory = PeerMemory()
+        standing = self._standing_at_start(key_spent)
+        self._asking = Asking(node_id, voters=self.chain.tip.voters, standing=standing)
 
     # Inputs.
 
     def tick(self) -> None:
         """One tick has passed."""
-        self.raft.tick()
+        for voter in self._asking.tick(self.chain.tip.voters):
+            self._send(voter, Ask())
+        if self._asking.standing is Standing.GOOD:
+            self.raft.tick()
         self._intake.tick()
         self._turn()
 
     def receive(self, sender: NodeId, message: PeerMessage) -> None:
         """A message from a member, over an authenticated connection."""
         match message:
+            case Ask():
+                self._answer_ask(sender)
+            case Remembered():
+                self._hear_remembered(sender, message)
+            case _ if self.standing.is_final:
+                pass
             case Forward():
                 self._intake.receive(sender, message.records)
             case ForwardRefused():
                 pass  # what is waiting is sent again anyway, at its own pace
             case Cosignatures():
-                for signed in message.checkpoints:
-                    self._certification.received(sender, signed)
+                self._cosigning.received(sender, message.checkpoints)
                 self._check_cosignatures()
-            case Remembered():
-                self._shown_own_signature(message.checkpoint)
             case CertificateNews():
-                self._receive_certificate(message.certificate)
-            case messages.Append():
-                for entry in message.entries:
-                    self._prepare_entry(entry.data)
-                self.raft.step(sender, message)
+                self._cosigning.received_certificate(message.certificate, self._members)
+                self._check_cosignatures()
+            case CertificateWanted():
+                self._show_certificate(sender, Height(message.height))
             case _:
-                self.raft.step(sender, message)
+                self._receive_consensus(sender, message)
         self._turn()
 
     def connected(self, peer: NodeId) -> None:
         """A connection to a peer came up: it hears what it may have missed."""
+        if self.standing is Standing.ASKING:
+            self._send(peer, Ask())
         self.raft.reconnected(peer)
-        if self._durable_certificate is not None:
-            self._send(peer, CertificateNews(self._durable_certificate.to_bytes()))
-        durable = [
-            signed
-            for signed in self._certification.own_signatures()
-            if signed.height <= self._durable_height
-        ]
-        for start in range(0, len(durable), COSIGNATURES_MAX):
-            self._send(peer, Cosignatures(tuple(durable[start : start + COSIGNATURES_MAX])))
-        remembered = self._certification.newest_of(peer)
-        if remembered is not None:
-            self._send(peer, Remembered(remembered))
+        if self._durable.certificate is not None:
+            self._send(peer, CertificateNews(self._durable.certificate.to_bytes()))
+        for part in self._cosigning.own_signatures(up_to=self._durable.height):
+            self._send(peer, part)
+        change = self._cosigning.uncertified_change()
+        if change is not None:
+            self._send(peer, CertificateWanted(change))
         if peer == self.raft.leader:
             self._intake.leader_changed()
         self._turn()
@@ -208,6 +217,8 @@ class Replica:
 
         Rejected: it is not taken, and nothing will be heard of it.
         """
+        if self.standing.is_final:
+            return ports.Rejected("key-spent", f"this node's standing is {self.standing.value}")
         taken = self._intake.submit(raw)
         self._turn()
         return taken
@@ -218,17 +229,20 @@ class Replica:
 
     def read_barrier(self, token: int) -> None:
         """A client wants to read what is committed by now; answered by `BarrierReady`."""
-        self.raft.read_index(token)
+        if self._asking.takes_part:
+            self.raft.read_index(token)
+        else:
+            self._effects.append(ports.BarrierReady(token, None))
         self._turn()
 
     def verified(self, token: int, results: Sequence[bool]) -> None:
         """The signatures of a `Verify` effect are checked: one result a job, in order."""
         job = self._jobs.pop(token)
         if job.cosigned:
-            for (node_id, height), valid in zip(job.cosigned, results, strict=True):
-                contradiction = self._certification.checked(node_id, height, valid)
-                if contradiction is not None:
-                    self._after_gathering.append(self._evidence.keep_contradiction(contradiction))
+            for (node_id, signed), valid in zip(job.cosigned, results, strict=True):
+                self._after_gathering += self._cosigning.checked(node_id, signed, valid=valid)
+            if self._cosigning.contradicted:
+                self._end(Standing.CONTRADICTED, "a certificate contradicts this node's ledger")
             self._certify()
             self._check_cosignatures()
         else:
@@ -242,11 +256,10 @@ class Replica:
         if self._raft_write_in_flight:
             self._raft_write_in_flight = False
             self.raft.persisted()
-        first = Height(self._durable_height + 1)
-        self._durable_height = self._flying_tip
-        if self._durable_height >= first:
-            self._effects.append(ports.Executed(first, Height(self._durable_height)))
-        self._durable_certificate = self._flying_certificate
+        first = Height(self._durable.height + 1)
+        self._durable = self._flying
+        if self._durable.height >= first:
+            self._effects.append(ports.Executed(first, Height(self._durable.height)))
         self._effects += self._after_flying
         self._after_flying = []
         self._turn()
@@ -259,6 +272,8 @@ class Replica:
     def effects(self) -> list[ports.Effect]:
         """What the shell has to do now; each effect is handed out once."""
         effects, self._effects = self._effects, []
+        if self.standing.is_final:
+            effects = [effect for effect in effects if _is_harmless(effect)]
         return effects
 
     # What can be observed; durable unless it says otherwise.
@@ -271,12 +286,17 @@ class Replica:
     @property
     def durable_height(self) -> Height:
         """The last block that is executed and durable here."""
-        return Height(self._durable_height)
+        return Height(self._durable.height)
 
     @property
     def certificate(self) -> Certificate | None:
         """The newest certificate that is durable here."""
-        return self._durable_certificate
+        return self._durable.certificate
+
+    @property
+    def standing(self) -> Standing:
+        """Whether this node takes part (`node.standing`)."""
+        return self._asking.standing
 
     @property
     def idle(self) -> bool:
@@ -286,6 +306,10 @@ class Replica:
     # The turn.
 
     def _turn(self) -> None:
+        if self.standing.is_final:
+            self._hand_over()
+            self._refuse_barriers()
+            return
         while True:
             room = self._buffer.gathered_bytes < self._settings.gathered_bytes_max
             ready = self.raft.ready(hand_out=room and len(self._backlog) < SIGN_BACKLOG_MAX)
@@ -296,11 +320,12 @@ class Replica:
             self._backlog.extend(ready.committed)
             for read in ready.reads:
                 self._read_confirmed(read)
-            for evidence in ready.evidence:
-                self._after_gathering.append(self._evidence.keep(evidence))
+            for found in ready.evidence:
+                self._alarm(self._cosigning.keep(of_consensus(found)))
             if ready.soft_state is not None:
                 self._role_changed()
-            worked = self._execute() | self._propose() | self._hand_over()
+            self._asking.review(self.raft)
+            worked = self._execute() | self._leading.propose() | self._hand_over()
             if not (ready.messages or ready.committed or worked):
                 break
         self._release_barriers()
@@ -317,46 +342,18 @@ class Replica:
             appended = self.chain.execute(
                 term=logged.entry.term, entry_hash=logged.hash, entry=entry, candidates=candidates
             )
-            self._proposals.accepted_time_ms = self.chain.tip.time_ms
             self.raft.applied_to(logged.entry.index)
             self._intake.executed(appended, entry.records, candidates)
-            if len(self._backlog) < SIGN_BACKLOG_MAX:
-                self._sign(appended)
+            self._cosigning.executed(
+                appended,
+                gather=len(self._backlog) < SIGN_BACKLOG_MAX,
+                sign=self.standing is Standing.GOOD,
+            )
             worked = True
         if worked:
             self._certify()
             self._check_cosignatures()
         return worked
-
-    def _propose(self) -> bool:
-        """As leader, proposes the empty entry of its term, then what is queued."""
-        if self.raft.role is not Role.LEADER:
-            return False
-        if self._leads_term != self.raft.term:
-            self._leads_term = self.raft.term
-            self._last_time_ms = max(self._last_time_ms, self._newest_time_ms())
-            return self._propose_entry(())
-        if not self._intake.queued:
-            return False
-        if self.raft.last_index - self.raft.commit_index >= self._settings.proposals_in_flight_max:
-            return False
-        taken = self._intake.take(
-            records_max=self._settings.block_records_max, bytes_max=self._settings.block_bytes_max
-        )
-        if self._propose_entry(tuple(raw for _, raw in taken)):
-            return True
-        self._intake.give_back(taken)
-        return False
-
-    def _propose_entry(self, records: tuple[bytes, ...]) -> bool:
-        self._last_time_ms = max(self._last_time_ms, self._clock.now_ms())
-        data = encode(Entry(self._last_time_ms, None, records))
-        return not isinstance(self.raft.propose(data), ProposalRefused)
-
-    def _newest_time_ms(self) -> int:
-        if self.raft.last_index == 0:
-            return self.chain.tip.time_ms
-        return _content(self.raft.entry(self.raft.last_index)).time_ms
 
     def _hand_over(self) -> bool:
         """Hands the next batch to the shell, if there is one and none is in flight."""
@@ -366,15 +363,16 @@ class Replica:
         if unwritten is not None:
             self._raft_write_in_flight = True
             self._log.write(unwritten)
-        if self._new_signatures:
-            self._tell_signatures()
+        for part in self._cosigning.take_news():
+            for peer in self._members:
+                if peer != self._node_id:
+                    self._after_gathering.append(ports.Send(peer, part))
         if unwritten is None and self._buffer.empty:
             return self._release_without_write()
         batch = self._buffer.take(
-            term=self.raft.term, vote=self.raft.vote, signed_height=self._signed_height
+            term=self.raft.term, vote=self.raft.vote, signed_height=self._cosigning.signed_height
         )
-        self._flying_tip = self.chain.tip.height
-        self._flying_certificate = self._certification.certificate
+        self._flying = _Reached(self.chain.tip.height, self._cosigning.certificate)
         self._after_flying, self._after_gathering = self._after_gathering, []
         self._effects.append(ports.Persist(batch))
         return True
@@ -410,9 +408,12 @@ class Replica:
             random_ticks=random_ticks,
         )
 
-    def _nodes_of(self, department: str) -> tuple[NodeId, ...]:
-        member = consortium_member(self.chain.view, department)
-        return () if member is None else member.nodes
+    def _members_of(self, genesis: GenesisFile) -> tuple[NodeId, ...]:
+        members = [
+            consortium_member(self.chain.view, entry.department)
+            for entry in genesis.genesis.departments
+        ]
+        return tuple(sorted(node for each in members if each is not None for node in each.nodes))
 
     # Records on their way in.
 
@@ -438,104 +439,60 @@ class Replica:
 
     # Checkpoints and certificates.
 
-    def _sign(self, appended: Appended) -> None:
-        """Signs the new block's checkpoint, once and only upwards (rule 1 of certification)."""
-        checkpoint = appended.checkpoint
-        assert checkpoint.height > self._signed_height, "a height is signed once"
-        timestamp_s = self._clock.now_ms() // 1000
-        signature = self._signer.sign_checkpoint(cosignature_message(checkpoint, timestamp_s))
-        signed = SignedCheckpoint(
-            checkpoint.height, checkpoint.tree_size, checkpoint.root, timestamp_s, signature
-        )
-        self._signed_height = checkpoint.height
-        height = Height(checkpoint.height)
-        self._buffer.put(store_keys.own_signature_key(height), encode(signed))
-        self._buffer.put(store_keys.SIGNED_MARK, height.to_bytes(8, "big"))
-        before, after = appended.voters_before, appended.block.header.voters
-        required = before.sets() if before == after else before.sets() + after.sets()
-        executed = Executed(checkpoint, required, before != after)
-        self._certification.executed(executed, signed)
-        self._new_signatures.append(signed)
-
-    def _tell_signatures(self) -> None:
-        """Own signatures leave with the completion of the batch that holds them."""
-        signatures, self._new_signatures = self._new_signatures, []
-        for start in range(0, len(signatures), COSIGNATURES_MAX):
-            part = Cosignatures(tuple(signatures[start : start + COSIGNATURES_MAX]))
-            for peer in self._members:
-                if peer != self._node_id:
-                    self._after_gathering.append(ports.Send(peer, part))
-
-    def _receive_certificate(self, data: bytes) -> None:
-        try:
-            certificate = parse_certificate(data)
-        except Malformed:
-            return
-        if certificate.ledger_id != self._ledger_id:
-            return
-        for entry in certificate.cosignatures:
-            signed = SignedCheckpoint(
-                certificate.height,
-                certificate.tree_size,
-                certificate.root,
-                entry.timestamp_s,
-                entry.signature,
-            )
-            if entry.node_id in self._members:
-                self._certification.received(entry.node_id, signed)
-        self._check_cosignatures()
-
-    def _shown_own_signature(self, signed: SignedCheckpoint) -> None:
-        """A peer shows a signature of this node: one that is unknown here ends the node."""
-        if signed.height <= self._signed_height:
-            return
-        message = cosignature_message(signed.checkpoint(self._ledger_id), signed.timestamp_s)
-        if self._check(self._node_id, message, signed.signature):
-            raise StoreBehind(
-                f"a peer shows this node's signature on checkpoint {signed.height}; "
-                f"the store knows of none above {self._signed_height}"
-            )
-
     def _check_cosignatures(self) -> None:
-        jobs = self._certification.jobs()
+        jobs = self._cosigning.jobs()
         if jobs:
-            cosigned = tuple((node_id, height) for node_id, height, _ in jobs)
+            cosigned = tuple((node_id, signed) for node_id, signed, _ in jobs)
             self._verify(_Job((), cosigned), tuple(job for _, _, job in jobs))
 
     def _certify(self) -> None:
         """Assembles and keeps the newest certificate there is."""
-        previous = self._certification.certificate
-        certificate = self._certification.assemble()
-        if certificate is None:
+        height = self._cosigning.certify()
+        if height is not None:
+            self._after_gathering.append(ports.Certified(height))
+
+    def _show_certificate(self, peer: NodeId, height: Height) -> None:
+        kept = self._store.get(store_keys.certificate_key(height))
+        if kept is not None:
+            self._send(peer, CertificateNews(kept))
+
+    # Standing.
+
+    def _standing_at_start(self, key_spent: Standing | None) -> Standing:
+        kept = self._buffer.get(store_keys.STANDING_MARK)
+        if key_spent is not None:
+            return key_spent
+        return Standing.ASKING if kept is None else Standing(kept.decode("ascii"))
+
+    def _answer_ask(self, peer: NodeId) -> None:
+        """Says what is remembered of a peer that starts."""
+        promise = self._memory.of(peer)
+        shown = self._cosigning.newest_of(peer)
+        self._send(peer, Remembered(shown, promise.term, promise.match_term, promise.match))
+
+    def _hear_remembered(self, sender: NodeId, message: Remembered) -> None:
+        """A peer's word on what this node has promised; its own signature is more than a word."""
+        shown = message.checkpoint
+        if shown is not None and self._cosigning.proves_more(shown):
+            self._end(
+                Standing.BEHIND,
+                f"a peer shows this node's signature on checkpoint {shown.height}; "
+                f"the store knows of none above {self._cosigning.signed_height}",
+            )
             return
-        height = Height(certificate.height)
-        if previous is not None and is_same_day(previous, certificate):
-            self._buffer.delete(store_keys.certificate_key(Height(previous.height)))
-        self._buffer.put(store_keys.certificate_key(height), certificate.to_bytes())
-        for signed in range(self._signatures_from, height + 1):
-            self._buffer.delete(store_keys.own_signature_key(Height(signed)))
-        self._signatures_from = height + 1
-        self._after_gathering.append(ports.Certified(height))
+        promise = Promise(message.term, message.match_term, message.match)
+        self._asking.answered(sender, promise, self.raft, self.chain.tip.voters)
 
-    def _load_signatures(self) -> int:
-        """Restores newest certificate and own signatures above it; the highest signed height."""
-        newest = next(iter(self._scan(store_keys.CERTIFICATE, reverse=True)), None)
-        if newest is not None:
-            self._certification.adopt(parse_certificate(newest[1]))
-        self._signatures_from = self._certification.certified_height + 1
-        required = self.chain.tip.voters.sets()
-        for _, value in self._scan(store_keys.OWN_SIGNATURE):
-            signed = SIGNED_CHECKPOINT.decode(value)
-            if signed.height > self._certification.certified_height:
-                executed = Executed(
-                    signed.checkpoint(self._ledger_id), required, changes_voters=False
-                )
-                self._certification.executed(executed, signed)
-        mark = self._buffer.get(store_keys.SIGNED_MARK)
-        return 0 if mark is None else store_keys.read_number(mark)
+    def _end(self, standing: Standing, detail: str) -> None:
+        """This node's key is spent: it takes part no more."""
+        if self._asking.end(standing):
+            self._buffer.put(store_keys.STANDING_MARK, standing.value.encode("ascii"))
+            self._effects.append(ports.KeySpent(standing.value, detail))
+            self._effects.append(ports.Alarm(standing.value, detail))
 
-    def _scan(self, prefix: bytes, *, reverse: bool = False) -> Iterable[tuple[bytes, bytes]]:
-        return self._store.scan(prefix, bytes([prefix[0] + 1]), reverse=reverse)
+    def _alarm(self, alarm: ports.Alarm | None) -> None:
+        if alarm is not None:
+            self._after_gathering.append(alarm)
 
     # Reads.
 
@@ -548,11 +505,25 @@ class Replica:
     def _release_barriers(self) -> None:
         waiting = []
         for index, token in self._barriers:
-            if index <= self._durable_height:
-                self._effects.append(ports.BarrierReady(token, Height(self._durable_height)))
+            if index <= self._durable.height:
+                self._effects.append(ports.BarrierReady(token, Height(self._durable.height)))
             else:
                 waiting.append((index, token))
         self._barriers = waiting
+
+    def _refuse_barriers(self) -> None:
+        self._effects += [ports.BarrierReady(token, None) for _, token in self._barriers]
+        self._barriers = []
+
+    def _receive_consensus(self, sender: NodeId, message: messages.AnyMessage) -> None:
+        self._memory.observe(sender, message)
+        asks_vote = isinstance(message, messages.PreVoteRequest | messages.VoteRequest)
+        if not self._asking.takes_part or (asks_vote and self.standing is Standing.WITHHOLDING):
+            return
+        if isinstance(message, messages.Append):
+            for entry in message.entries:
+                self._prepare_entry(entry.data)
+        self.raft.step(sender, message)
 
     def _send(self, peer: NodeId, message: PeerMessage) -> None:
         self._effects.append(ports.Send(peer, message))
@@ -560,3 +531,14 @@ class Replica:
 
 def _content(logged: Logged) -> Entry:
     return parse_entry(logged.entry.data)
+
+
+def _is_harmless(effect: ports.Effect) -> bool:
+    """What a node whose key is spent still lets out: nothing that promises anything."""
+    match effect:
+        case ports.Send():
+            return isinstance(effect.message, Remembered)
+        case ports.Persist() | ports.Alarm() | ports.KeySpent() | ports.BarrierReady():
+            return True
+        case _:
+            return False

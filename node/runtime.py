@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,17 +30,24 @@ from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test, verify
 from node import ports
 from node.config import Config
-from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreCorrupt
+from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreBehind, StoreCorrupt
 from node.events import Events
-from node.identity import Identity, load_identity
+from node.identity import Identity, load_identity, mark_spent, read_spent
 from node.intake import IntakeLimits
 from node.messages import PEER_MESSAGE
-from node.peers import Peer, PeerLimits, PeerNetwork
+from node.peers import Peer, PeerLimits, PeerNetwork, RpcError
 from node.peers.rpc import RpcHandler
+from node.raft_log import read_hard_state
 from node.replica import Replica, ReplicaSettings
+from node.standing import Standing
 from node.store.leveldb import LevelStore
 from node.store.watermark import WatermarkFile, check_not_behind
 from node.submissions import Limits
+
+ALARMS_MAX = 100
+"""Limit of the alarms that a node remembers; the oldest go."""
+
+FINAL_STANDINGS = tuple(standing.value for standing in Standing if standing.is_final)
 
 VERIFY_CHUNK = 256
 """Signatures that one thread checks at a time."""
@@ -92,7 +99,10 @@ class Node:
         self._check_membership()
         self.clock = SystemClock()
         self.store = LevelStore(config.path(config.node.data))
-        self._watermark = WatermarkFile(config.path(config.node.keys) / "watermark")
+        self._keys = config.path(config.node.keys)
+        self._watermark = WatermarkFile(self._keys / "watermark")
+        self.alarms: list[str] = []
+        self._spent_detail = ""
         try:
             self.replica = self._open()
         except BaseException:
@@ -106,7 +116,6 @@ class Node:
             else self.replica.certificate.height,
         )
         self.failed: asyncio.Future[NodeError] | None = None
-        self.alarms: list[str] = []
         self.messages_dropped = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._verifiers = ThreadPoolExecutor(
@@ -135,7 +144,7 @@ class Node:
             on_message=self._message,
             on_connected=self._connected,
             on_problem=self._problem,
-            handlers=handlers,
+            handlers={name: self._while_serving(handler) for name, handler in handlers.items()},
             limits=PeerLimits(
                 queue_messages_max=self.config.rpc.queue_messages_max,
                 queue_bytes_max=self.config.rpc.queue_bytes_max,
@@ -174,6 +183,27 @@ class Node:
         self._watermark.close()
         log.info("node stopped", height=self.events.height)
 
+    def _while_serving(self, handler: RpcHandler) -> RpcHandler:
+        """The handler, cut short as soon as this node's key is spent."""
+
+        async def answer(sender: bytes, body: bytes) -> AsyncGenerator[bytes, None]:
+            chunks = handler(sender, body)
+            try:
+                self._check_serving()
+                async for chunk in chunks:
+                    self._check_serving()
+                    yield chunk
+            finally:
+                if isinstance(chunks, AsyncGenerator):
+                    await chunks.aclose()
+
+        return answer
+
+    def _check_serving(self) -> None:
+        reason = self.out_of_service
+        if reason is not None:
+            raise RpcError("out-of-service", reason)
+
     # What the rest of the node asks.
 
     def view(self) -> StateView:
@@ -189,6 +219,18 @@ class Node:
     def certificate(self) -> Certificate | None:
         """The newest durable certificate."""
         return self.replica.certificate
+
+    @property
+    def standing(self) -> Standing:
+        """Whether this node takes part; in a final standing it serves nobody."""
+        return self.replica.standing
+
+    @property
+    def out_of_service(self) -> str | None:
+        """Why this node serves nobody, for a person; None while it does."""
+        if not self.standing.is_final:
+            return None
+        return f"this node's key is spent ({self.standing.value}): {self._spent_detail}"
 
     async def submit(
         self, raw: bytes, *, wait: Wait, timeout_s: float
@@ -258,8 +300,14 @@ class Node:
             case ports.BarrierReady():
                 self.events.barrier_ready(effect.token, effect.height)
             case ports.Alarm():
-                self.alarms = [*self.alarms[-99:], f"{effect.code}: {effect.detail}"]
-                log.error("alarm", code=effect.code, detail=effect.detail)
+                self._alarm(effect)
+            case ports.KeySpent():
+                self._spent_detail = effect.detail
+                mark_spent(self._keys, standing=effect.standing, detail=effect.detail)
+
+    def _alarm(self, alarm: ports.Alarm) -> None:
+        self.alarms = [*self.alarms[-(ALARMS_MAX - 1) :], f"{alarm.code}: {alarm.detail}"]
+        log.error("alarm", code=alarm.code, detail=alarm.detail)
 
     def _persist(self, batch: ports.Batch) -> None:
         assert self._loop is not None
@@ -350,10 +398,7 @@ class Node:
     # Opening.
 
     def _open(self) -> Replica:
-        mark = self._watermark.read()
-        hard = self.store.get(store_keys.HARD_STATE_MARK)
-        signed = self.store.get(store_keys.SIGNED_MARK)
-        replica = Replica(
+        return Replica(
             genesis=self.genesis,
             node_id=self.identity.node_id,
             store=self.store,
@@ -363,14 +408,30 @@ class Node:
             check=verify,
             random_ticks=random.SystemRandom().randrange,
             settings=self._settings(),
+            key_spent=self._key_spent(),
         )
-        check_not_behind(
-            mark,
-            batch_number=self.store.batch_number,
-            term=0 if hard is None else replica.raft.term,
-            signed_height=0 if signed is None else store_keys.read_number(signed),
-        )
-        return replica
+
+    def _key_spent(self) -> Standing | None:
+        """Why the keys must not be used: marked beside them, or the store is behind its mark."""
+        spent = read_spent(self._keys)
+        if spent is None:
+            signed = self.store.get(store_keys.SIGNED_MARK)
+            try:
+                check_not_behind(
+                    self._watermark.read(),
+                    batch_number=self.store.batch_number,
+                    term=read_hard_state(self.store.get(store_keys.HARD_STATE_MARK)).term,
+                    signed_height=0 if signed is None else store_keys.read_number(signed),
+                )
+            except StoreBehind as error:
+                spent = Standing.BEHIND.value, str(error)
+                mark_spent(self._keys, standing=spent[0], detail=spent[1])
+        if spent is None:
+            return None
+        standing, detail = spent
+        self._spent_detail = detail
+        self._alarm(ports.Alarm(standing, detail))
+        return Standing(standing) if standing in FINAL_STANDINGS else Standing.BEHIND
 
     def _settings(self) -> ReplicaSettings:
         limits, rpc = self.config.limits, self.config.rpc

@@ -16,15 +16,16 @@ import pytest
 import cli.main
 import node.__main__
 from audit.findings import FINDINGS
-from consensus.ready import Evidence
 from contracts.consortium import SETTINGS
 from contracts.refusals import REFUSALS
 from contracts.registry import CONTRACTS
+from ledger.evidence import Evidence
 from node.config import SECTIONS
 from node.http.app import make_app
 from node.http.problems import PROBLEMS
 from node.messages import PeerMessage
 from node.service import Service
+from node.standing import Standing
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -73,7 +74,7 @@ def codes_in(folder: str, *makers: str) -> set[str]:
 
 def exchange_codes() -> set[str]:
     raised = codes_in("node/exchange", "RpcError", "ExchangeRefused", "Rejected", "Refusal")
-    return raised | codes_in("node/peers", "RpcError")
+    return raised | codes_in("node", "RpcError")
 
 
 def peer_codes() -> set[str]:
@@ -82,7 +83,8 @@ def peer_codes() -> set[str]:
 
 def alarm_codes() -> set[str]:
     named = codes_in("node", "Alarm")
-    return named | {form.__name__ for form in get_args(Evidence)}
+    final = {standing.value for standing in Standing if standing.is_final}
+    return named | final | {form.__name__ for form in get_args(Evidence)}
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,10 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 }
 
 
+_ALWAYS_SERVED = ("/healthz", "/readyz", "/v1/status", "/v1/metrics", "/v1/openapi.json")
+"""What also a node answers whose key is spent."""
+
+
 def make_app(service: Service) -> FastAPI:
     """The application of one node."""
     app = FastAPI(
@@ -96,6 +100,10 @@ class _Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        reason = self._service.node.out_of_service
+        if reason is not None and scope["path"] not in _ALWAYS_SERVED:
+            await Problem("out-of-service", reason).response()(scope, receive, send)
             return
         limit = self._service.node.config.http.body_bytes_max
         announced = dict(scope["headers"]).get(b"content-length", b"0")

@@ -204,6 +204,7 @@ class NodeStatus(BaseModel):
     node_id: Hex32
     ledger_id: Hex32
     fingerprint: str
+    standing: str
     role: str
     term: int
     leader: str | None

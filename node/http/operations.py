@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse
 from consensus.progress import Progress
 from node.http.access import Operator, Reader, ServiceDep
 from node.http.models import NodeStatus
+from node.standing import Standing
 
 router = APIRouter(tags=["operations"])
 open_router = APIRouter(tags=["operations"])
@@ -20,10 +21,15 @@ def healthy() -> dict[str, str]:
 
 @open_router.get("/readyz", response_class=JSONResponse)
 def ready(service: ServiceDep) -> JSONResponse:
-    """Whether writes can be certified: there is a leader."""
+    """Whether writes can be certified: this node takes part and there is a leader."""
     waits_for = _waits_for(service)
     status = 200 if waits_for is None else 503
-    return JSONResponse({"ready": waits_for is None, "waits_for": waits_for}, status)
+    content = {
+        "ready": waits_for is None,
+        "standing": service.node.standing.value,
+        "waits_for": waits_for,
+    }
+    return JSONResponse(content, status)
 
 
 @router.get("/status")
@@ -37,6 +43,7 @@ def status(service: ServiceDep, _: Reader) -> NodeStatus:
         node_id=node.identity.node_id.hex(),
         ledger_id=node.ledger_id.hex(),
         fingerprint=node.genesis.fingerprint,
+        standing=node.standing.value,
         role=raft.role.value,
         term=raft.term,
         leader=None if raft.leader is None else raft.leader.hex(),
@@ -72,6 +79,7 @@ def metrics(service: ServiceDep, _: Operator) -> Response:
         "certified_height": (node.events.certified_height, "last certified block"),
         "term": (raft.term, "Raft term"),
         "is_leader": (int(raft.leader == node.identity.node_id), "1 if this node leads"),
+        "takes_part": (int(not node.standing.is_final), "0 once this node's key is spent"),
         "commit_index": (raft.commit_index, "Raft commit index"),
         "last_index": (raft.last_index, "end of the Raft log"),
         "uncommitted_bytes": (raft.uncommitted_bytes, "a leader's uncommitted proposals, bytes"),
@@ -106,10 +114,14 @@ def _match_index(progress: Progress | None) -> int | None:
 def _waits_for(service: ServiceDep) -> str | None:
     """What this node lacks to have a record certified, for a person; None if nothing."""
     node = service.node
+    if node.out_of_service is not None:
+        return node.out_of_service + "; enrol a new one with `concordat-node renew`"
     if node.replica.raft.leader is not None:
         return None
     connected = len(node.network.connected) if node.network is not None else 0
     needed = len(node.tip().voters.voters) // 2
     if connected < needed:
         return f"{needed} peers have to be reached to elect a leader, {connected} are"
+    if node.standing is Standing.ASKING:
+        return "voters have to answer what this node has promised"
     return "an election is under way"

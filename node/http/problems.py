@@ -67,6 +67,12 @@ PROBLEMS: dict[str, Kind] = {
         "No majority of the nodes can be reached to confirm the read.",
         "Try again, or read without consistent=true.",
     ),
+    "out-of-service": Kind(
+        503,
+        "This node's key is spent; it serves nothing any more.",
+        "Use another node of the department; the operator enrols a new one with "
+        "`concordat-node renew`.",
+    ),
     "internal-error": Kind(
         500, "The node failed on this request.", "Report it with the time of the request."
     ),

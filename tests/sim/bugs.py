@@ -280,7 +280,7 @@ BUGS = (
     bug(
         "a read runs before what it must see is executed",
         "P51",
-        ("node.replica:Replica._release_barriers", "if index <= self._durable_height:", "if True:"),
+        ("node.replica:Replica._release_barriers", "if index <= self._durable.height:", "if True:"),
     ),
     bug(
         "a record is accepted each time it comes",

@@ -1,12 +1,8 @@
 """Single situations on the production replica that random seeds meet too seldom."""
 
-import copy
-
-import pytest
 from builders import START_MS
 
 from consensus import Role
-from node.errors import StoreBehind
 from sim.invariants import check_acknowledged, check_agreement
 from sim.runs import dataset_record
 from sim.world import Options, World
@@ -32,28 +28,6 @@ def write(world: World, node: bytes, number: int) -> bytes:
 
 def acknowledged(world: World, record_id: bytes) -> bool:
     return record_id in world.acknowledged
-
-
-def test_a_restored_backup_is_told_so_by_its_peers_and_ends() -> None:
-    world = World(1, Options(nodes=3))
-    assert world.run(5_000, stop=lambda: leader(world) is not None)
-    victim = next(node for node in world.nodes if node != leader(world))
-    first = write(world, victim, 1)
-    assert world.run(world.now_ms + 5_000, stop=lambda: acknowledged(world, first))
-    backup = copy.deepcopy(world.disks[victim])
-    for number in range(2, 12):
-        record = write(world, victim, number)
-        assert world.run(
-            world.now_ms + 5_000, stop=lambda record=record: acknowledged(world, record)
-        )
-    assert world.run(world.now_ms + 5_000, stop=lambda: settled(world))
-    world.crash(victim)
-    world.disks[victim] = backup
-    world.disks_go_back = True
-    world.certified[victim] = 0
-    with pytest.raises(StoreBehind, match="a peer shows this node's signature"):
-        world.start(victim)
-        world.run(world.now_ms + 5_000)
 
 
 def test_a_leader_whose_clock_runs_ahead_steps_down_and_another_leads() -> None:
