@@ -6,6 +6,8 @@ It shares formats and contracts with the node, and neither consensus nor storage
     findings   every finding: its code, what it means, what to do
     replay     one ledger executed again, and every stored key that follows from it
     proofs     one statement about a ledger, in a file that stands alone
+    export     a ledger as static files for transparency-log tools
+    cose       receipts as RFC 9942 spells them
     forks      two ledgers: same, prefix or fork, and where
     signed     what nodes have signed, as stores hold it
     blame      who signed two things of which no honest node signs both

@@ -21,6 +21,7 @@ from typing import TypeVar
 from audit.forks import Readable, full_path, roots_at
 from audit.signed import (
     Check,
+    Path,
     Signatories,
     Signatory,
     SignedCheckpoint,
@@ -115,7 +116,7 @@ def blame(
 
     accused: list[Contradiction] = []
     for node_id in sorted(checkpoints.keys() | proposals.keys()):
-        two = _two_checkpoints(checkpoints.get(node_id, []), stores, roots, valid)
+        two = _two_checkpoints(checkpoints.get(node_id, []), stores, roots, found.paths, valid)
         accused += [two] if two is not None else []
         pair = _two_proposals(proposals.get(node_id, []), valid)
         accused += [pair] if pair is not None else []
@@ -136,29 +137,28 @@ def _two_checkpoints(
     entries: list[SignedCheckpoint],
     stores: Sequence[Readable],
     roots: Sequence[dict[int, bytes]],
+    paths: Sequence[Path],
     valid: Callable[[SignedCheckpoint], bool],
 ) -> TwoCheckpoints | None:
     """A contradiction among one node's checkpoints. Signatures are checked only if there is one."""
-    if _search(entries, roots) is None:
+    if _search(entries, roots, paths) is None:
         return None
-    found = _search([entry for entry in entries if valid(entry)], roots)
+    found = _search([entry for entry in entries if valid(entry)], roots, paths)
     if found is None:
         return None
-    one, other, number = found
-    path: tuple[bytes, ...] = ()
-    if number is not None:
-        path = full_path(
-            stores[number],
-            old_size=one.checkpoint.tree_size,
-            new_size=other.checkpoint.tree_size,
-        )
+    one, other, where = found
+    if not isinstance(where, int):
+        return TwoCheckpoints(one, other, where)
+    path = full_path(
+        stores[where], old_size=one.checkpoint.tree_size, new_size=other.checkpoint.tree_size
+    )
     return TwoCheckpoints(one, other, path)
 
 
 def _search(
-    entries: Iterable[SignedCheckpoint], roots: Sequence[dict[int, bytes]]
-) -> tuple[SignedCheckpoint, SignedCheckpoint, int | None] | None:
-    """Two checkpoints that contradict each other, and the ledger that has the path, if needed."""
+    entries: Iterable[SignedCheckpoint], roots: Sequence[dict[int, bytes]], paths: Sequence[Path]
+) -> tuple[SignedCheckpoint, SignedCheckpoint, tuple[bytes, ...] | int] | None:
+    """Two checkpoints that contradict each other, and their path or the ledger that has it."""
 
     def order(entry: SignedCheckpoint) -> tuple[int, int, bytes]:
         return entry.checkpoint.tree_size, entry.checkpoint.height, entry.checkpoint.root
@@ -166,7 +166,7 @@ def _search(
     ordered = sorted(entries, key=order)
     for one, other in pairwise(ordered):
         if contradict(one.checkpoint, other.checkpoint):
-            return one, other, None
+            return one, other, ()
     for number, known in enumerate(roots):
         held = [each for each in ordered if known.get(each.checkpoint.tree_size) == _root(each)]
         if not held:
@@ -176,6 +176,14 @@ def _search(
             size = each.checkpoint.tree_size
             if size < largest.checkpoint.tree_size and known[size] != _root(each):
                 return each, largest, number
+    for path in paths:
+        for one in ordered:
+            for other in ordered:
+                sizes = one.checkpoint.tree_size, other.checkpoint.tree_size
+                if sizes == (path.old_size, path.new_size) and contradict(
+                    one.checkpoint, other.checkpoint, path.hashes
+                ):
+                    return one, other, path.hashes
     return None
 
 

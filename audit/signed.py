@@ -19,6 +19,17 @@ from ledger import store_keys
 from ledger.certificates import Certificate, parse_certificate
 from ledger.checkpoints import Checkpoint, Cosignature, cosignature_message, parse_checkpoint
 from ledger.errors import Malformed
+from ledger.evidence import (
+    CertifiedOther,
+    CommittedReplaced,
+    Evidence,
+    ProposedTwice,
+    SignedOther,
+    SignedText,
+    SignedTwice,
+    parse_evidence,
+)
+from ledger.evidence import SignedProposal as KeptProposal
 from ledger.genesis import Genesis
 from ledger.statements import proposal_of_digest
 from ledger.types import Hash, Natural, NodeId, PublicKey, Signature
@@ -110,14 +121,31 @@ class SignedProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Path:
+    """A consistency path from one size of a tree to another, its hashes lowest first."""
+
+    old_size: int
+    new_size: int
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Statements:
-    """What was found, by anybody; a statement may be there twice."""
+    """What was found, by anybody; a statement may be there twice.
+
+    paths: consistency paths that came with it, of any tree.
+    """
 
     checkpoints: tuple[SignedCheckpoint, ...] = ()
     proposals: tuple[SignedProposal, ...] = ()
+    paths: tuple[Path, ...] = ()
 
     def __add__(self, other: "Statements") -> "Statements":
-        return Statements(self.checkpoints + other.checkpoints, self.proposals + other.proposals)
+        return Statements(
+            self.checkpoints + other.checkpoints,
+            self.proposals + other.proposals,
+            self.paths + other.paths,
+        )
 
 
 def of_certificate(certificate: Certificate) -> Statements:
@@ -141,6 +169,7 @@ def statements_of(
     return Statements(
         tuple(entry for entry in found.checkpoints if entry.checkpoint.ledger_id == ledger_id),
         found.proposals,
+        found.paths,
     )
 
 
@@ -244,55 +273,54 @@ def _differing_proposals(stores: Sequence[Readable], ledger_id: bytes) -> Iterat
         before, differed = here, differs
 
 
-class _Equivocation(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Equivocation"
-):
-    kept: _Entry
-    previous_hash_kept: Hash
-    refused: _Entry
-    previous_hash_refused: Hash
-
-
-class _Replaced(
-    msgspec.Struct,
-    frozen=True,
-    array_like=True,
-    forbid_unknown_fields=True,
-    tag="CommittedReplaced",
-):
-    kept: _Entry
-    previous_hash_kept: Hash
-    refused: _Entry
-    previous_hash_refused: Hash
-
-
-class _Contradiction(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Contradiction"
-):
-    node_id: NodeId
-    checkpoint: bytes
-    timestamp_s: Natural
-    signature: Signature
-
-
-_EVIDENCE = msgspec.msgpack.Decoder(_Equivocation | _Replaced | _Contradiction)
-
-
 def _evidence(store: Readable, ledger_id: bytes) -> Statements:
     """What the node kept against others."""
-    checkpoints: list[SignedCheckpoint] = []
-    proposals: list[SignedProposal] = []
+    found = Statements()
     for _, value in _all(store, store_keys.EVIDENCE):
         try:
-            kept = _EVIDENCE.decode(value)
-            if isinstance(kept, _Contradiction):
-                signature = Cosignature(kept.node_id, kept.timestamp_s, kept.signature)
-                checkpoints.append(SignedCheckpoint(parse_checkpoint(kept.checkpoint), signature))
-                continue
-        except (msgspec.MsgspecError, Malformed):
+            found += _of_evidence(parse_evidence(value), ledger_id)
+        except Malformed:
             continue
-        proposals += [
-            kept.kept.proposal(ledger_id, kept.previous_hash_kept),
-            kept.refused.proposal(ledger_id, kept.previous_hash_refused),
-        ]
-    return Statements(tuple(checkpoints), tuple(proposals))
+    return found
+
+
+def _of_evidence(kept: Evidence, ledger_id: bytes) -> Statements:
+    match kept:
+        case ProposedTwice() | CommittedReplaced():
+            return Statements(
+                proposals=(
+                    _kept_proposal(kept.kept, ledger_id),
+                    _kept_proposal(kept.refused, ledger_id),
+                )
+            )
+        case SignedTwice():
+            both = (kept.one, kept.other)
+            return Statements(tuple(_kept_checkpoint(kept.node_id, each) for each in both))
+        case SignedOther():
+            return Statements((_kept_checkpoint(kept.node_id, kept.theirs),))
+        case CertifiedOther():
+            theirs = parse_certificate(kept.theirs)
+            found = of_certificate(theirs)
+            if kept.our_certificate is not None:
+                found += of_certificate(parse_certificate(kept.our_certificate))
+            if kept.path:
+                path = Path(parse_checkpoint(kept.ours).tree_size, theirs.tree_size, kept.path)
+                found += Statements(paths=(path,))
+            return found
+
+
+def _kept_proposal(kept: KeptProposal, ledger_id: bytes) -> SignedProposal:
+    return SignedProposal(
+        ledger_id,
+        kept.proposer,
+        kept.term,
+        kept.index,
+        kept.previous_hash,
+        sha256(kept.data).digest(),
+        kept.signature,
+    )
+
+
+def _kept_checkpoint(node_id: NodeId, kept: SignedText) -> SignedCheckpoint:
+    signature = Cosignature(node_id, kept.timestamp_s, kept.signature)
+    return SignedCheckpoint(parse_checkpoint(kept.text), signature)

@@ -6,6 +6,7 @@ import click
 
 from cli.audit import audit
 from cli.consortium import consortium
+from cli.exports import consistency, export
 from cli.forks import blame_command, compare_command
 from cli.governance import add_key, propose, revoke_key, status, vote, withdraw
 from cli.proofs import check, prove
@@ -24,7 +25,7 @@ def main() -> None:
         sys.exit(1)
 
 
-for each in (blame_command, check, compare_command, prove):
+for each in (blame_command, check, compare_command, consistency, export, prove):
     audit.add_command(each)
 for command in (add_key, propose, revoke_key, status, vote, withdraw):
     consortium.add_command(command)

@@ -8,14 +8,16 @@ import click
 
 from audit.evidence import EVIDENCE_START, Convicted, check_evidence
 from audit.proofs.build import Prover, Unprovable
-from audit.proofs.check import Proved, check_proof, moment
+from audit.proofs.check import Proved, check_proof, check_tlog_proof, moment
 from audit.proofs.format import KINDS, PROOF_BYTES_MAX, ProofRefused
+from audit.proofs.trust import Trust
 from audit.sources.directory import DirectorySource
 from audit.verify import Unreadable
 from cli.show import Failure, JsonOption, console, emit_json
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
+from ledger.tlog_proofs import FIRST_LINE
 
 ExistingFile = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -58,12 +60,20 @@ VotersOption = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; nothing is overwritten.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("json", "tlog-proof")),
+    default="json",
+    help="json, or for a record C2SP's tlog-proof.",
+)
 def prove(
     kind: str,
     arguments: tuple[str, ...],
     data_directory: Path,
     genesis_path: Path,
     output: Path,
+    form: str,
 ) -> None:
     """Prove one statement about the ledger in DATA_DIRECTORY, in a file for `audit check`.
 
@@ -83,6 +93,8 @@ def prove(
     shape = _SHAPES[kind]
     if len(arguments) != len(shape):
         raise click.UsageError(f"{kind} takes {' '.join(shape)}, then DATA_DIRECTORY")
+    if form == "tlog-proof" and kind != "record":
+        raise click.UsageError("a tlog-proof shows a record; take json for other statements")
     if output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
     self_test()
@@ -90,7 +102,7 @@ def prove(
     try:
         with DirectorySource(data_directory) as source:
             prover = Prover(genesis, source)
-            data = _made(prover, kind, arguments)
+            data = _made(prover, kind if form == "json" else form, arguments)
     except Unprovable as error:
         raise Failure(str(error), error.remedy) from None
     except Unreadable as error:
@@ -114,6 +126,7 @@ def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
         raise Failure(f"{arguments[0]} is no id", "An id has 64 hexadecimal digits.")
     make = {
         "record": prover.record,
+        "tlog-proof": prover.tlog_proof,
         "receipt": prover.receipt,
         "grant": prover.grant,
         "receipts": prover.receipts,
@@ -169,6 +182,8 @@ def check_file(
     data: bytes, genesis: GenesisFile, voters: bytes | None = None
 ) -> Proved | Convicted:
     """What a proof or evidence file shows. Raises ProofRefused."""
+    if data.startswith(FIRST_LINE.encode()):
+        return check_tlog_proof(data, Trust(genesis, voters))
     if data.startswith(EVIDENCE_START):
         return check_evidence(data, genesis)
     return check_proof(data, genesis, voters)

@@ -132,16 +132,16 @@ def node_reader(size: TreeSize, *, leaf: StoredLeaf, tile: StoredTile) -> NodeRe
 def tile_path(*, level: int, index: int, width: int = TILE_WIDTH) -> str:
     """A tile's path under tlog-tiles: `tile/L/N`, with `.p/W` for a partial one of `width`."""
     partial = "" if width == TILE_WIDTH else f".p/{width}"
-    return f"tile/{level}/{_index_path(index)}{partial}"
+    return f"tile/{level}/{index_path(index)}{partial}"
 
 
 def entries_path(*, index: int, width: int = TILE_WIDTH) -> str:
     """An entry bundle's path under tlog-tiles: `tile/entries/N`, with `.p/W` for a partial one."""
     partial = "" if width == TILE_WIDTH else f".p/{width}"
-    return f"tile/entries/{_index_path(index)}{partial}"
+    return f"tile/entries/{index_path(index)}{partial}"
 
 
-def _index_path(index: int) -> str:
+def index_path(index: int) -> str:
     """Groups of three digits, all but the last with a leading x: 1234067 → x001/x234/067."""
     groups = [f"{index % 1000:03d}"]
     index //= 1000
@@ -152,7 +152,7 @@ def _index_path(index: int) -> str:
 
 
 def parse_index_path(path: str) -> int:
-    """The index that `_index_path` spells. Raises Malformed for any other spelling."""
+    """The index that `index_path` spells. Raises Malformed for any other spelling."""
     groups = path.split("/")
     index = 0
     for place, group in enumerate(groups):
@@ -160,8 +160,8 @@ def parse_index_path(path: str) -> int:
         if len(digits) != 3 or not (digits.isascii() and digits.isdigit()):
             raise Malformed("tile path", f"{path!r} is no tile index")
         index = index * 1000 + int(digits)
-    if _index_path(index) != path:
-        raise Malformed("tile path", f"{path!r} is a second spelling of {_index_path(index)!r}")
+    if index_path(index) != path:
+        raise Malformed("tile path", f"{path!r} is a second spelling of {index_path(index)!r}")
     return index
 
 

@@ -73,6 +73,15 @@ class Identity:
         """Signature by the record key."""
         return self._signers["record"].sign(message)
 
+    @property
+    def publication_key(self) -> bytes:
+        """The public key of this node's own claims for transparency-log tools."""
+        return self._signers["publication"].public_key
+
+    def sign_publication(self, message: bytes) -> bytes:
+        """Signature by the publication key."""
+        return self._signers["publication"].sign(message)
+
     def sign_all(self, message: bytes) -> tuple[bytes, ...]:
         """Each key's signature, in the order of `Department.keys()` for one node."""
         order = ("record", "checkpoint", "proposal", "tls", "publication", "witness")

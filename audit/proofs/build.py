@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from audit.proofs.check import check_proof, receipt_lines
+from audit.proofs.check import check_proof, check_tlog_proof, receipt_lines
 from audit.proofs.format import (
     PROOF_BYTES_MAX,
     AbsenceStatement,
@@ -60,7 +60,8 @@ from ledger.genesis import GenesisFile
 from ledger.list_heads import parse_list_head
 from ledger.records import Record, parse_leaf
 from ledger.state_tree import StateTree
-from ledger.tiles import node_reader
+from ledger.tiles import hashes_of, node_reader
+from ledger.tlog_proofs import TlogProof
 from ledger.tree import NodeReader, inclusion_proof, leaf_hash, root_of
 from ledger.types import Height, LeafIndex, TreeSize
 
@@ -139,6 +140,21 @@ class Prover:
     def datasets(self, department: str) -> bytes:
         """The complete list of a department's datasets."""
         return self._proved(lambda: self._datasets(department))
+
+    def tlog_proof(self, record_id: bytes) -> bytes:
+        """That a record is in the ledger, as a C2SP tlog-proof with the record's leaf in it."""
+        try:
+            part = self._record_part(record_id)
+            data = TlogProof(
+                part.leaf_index,
+                tuple(hashes_of(part.path)),
+                self._certificate.to_note(),
+                part.leaf,
+            ).to_bytes()
+            check_tlog_proof(data, Trust(self._genesis, self.voters()))
+        except LedgerError as error:
+            raise Unprovable(f"the store proves it not: {error}", _DAMAGED) from None
+        return data
 
     def voters(self) -> bytes:
         """The ledger's voter chain, which proofs need once the voters have changed."""

@@ -47,6 +47,7 @@ from contracts.state import (
     receipts_list,
 )
 from ledger.blocks import BlockHeader
+from ledger.certificates import certificate_from_note
 from ledger.checkpoints import Checkpoint
 from ledger.codec import Decoder
 from ledger.errors import BadSignature, LedgerError
@@ -56,6 +57,7 @@ from ledger.proofs import check_inclusion
 from ledger.records import HEADER_BYTES_MAX, Record, parse_leaf
 from ledger.signatures import verify
 from ledger.tiles import hashes_of
+from ledger.tlog_proofs import parse_tlog_proof
 from ledger.tree import leaf_hash
 from ledger.types import LeafIndex, TreeSize
 
@@ -111,7 +113,7 @@ def _check(proof: Proof, trust: Trust) -> Proved:
     certified = _Certified(certificate.checkpoint, found.header)
     match proof.statement:
         case RecordStatement() as statement:
-            kind, (words, facts) = "record", _record(certified, statement)
+            kind, (words, facts) = "record", _record_in(certified.checkpoint, statement.record)
         case ReceiptStatement() as statement:
             kind, (words, facts) = "receipt", _receipt(certified, statement)
         case GrantStatement() as statement:
@@ -137,6 +139,39 @@ def _check(proof: Proof, trust: Trust) -> Proved:
     )
 
 
+def check_tlog_proof(data: bytes, trust: Trust) -> Proved:
+    """What a C2SP tlog-proof of a record shows; its `extra` is the record's leaf.
+
+    Raises ProofRefused. It has no block header, so it says nothing of the block's time: time_ms is
+    the earliest of the signers' clocks.
+    """
+    try:
+        proof = parse_tlog_proof(data)
+        if proof.extra is None:
+            raise ProofRefused("tlog-proof", "it does not hold the record's leaf as `extra`")
+        certificate = certificate_from_note(proof.note)
+        if certificate.to_note() != proof.note:
+            raise ProofRefused("tlog-proof", "its note has other signatures than nodes'")
+        voters = trust.vouched(certificate)
+        part = RecordPart(proof.extra, proof.index, b"".join(proof.path))
+        words, facts = _record_in(certificate.checkpoint, part)
+    except ProofRefused:
+        raise
+    except LedgerError as error:
+        raise ProofRefused(error.what, error.why, remedy=error.remedy) from None
+    return Proved(
+        ledger_id=trust.genesis.ledger_id,
+        fingerprint=trust.genesis.fingerprint,
+        checkpoint=certificate.checkpoint,
+        time_ms=1000 * min(entry.timestamp_s for entry in certificate.cosignatures),
+        signers=tuple(sorted(trust.owner(entry.node_id) for entry in certificate.cosignatures)),
+        voters=voters,
+        kind="record",
+        words=tuple(" ".join(sentence.split()) for sentence in words),
+        facts=facts,
+    )
+
+
 class _Certified:
     """The certified block: what leads to its tree's root or its state root.
 
@@ -154,19 +189,7 @@ class _Certified:
 
     def record(self, part: RecordPart) -> Record:
         """A record of the tree, signed by its author."""
-        check_inclusion(
-            leaf_hash=leaf_hash(part.leaf),
-            leaf_index=LeafIndex(part.leaf_index),
-            tree_size=TreeSize(self.checkpoint.tree_size),
-            proof=hashes_of(part.path),
-            root=self.checkpoint.root,
-        )
-        record = parse_leaf(part.leaf)
-        if not verify(record.header.key, record.statement(), record.signature):
-            raise BadSignature("record", f"{record.header.department} did not sign it")
-        if record.header.ledger_id != self.checkpoint.ledger_id:
-            raise ProofRefused("record", "it is another ledger's")
-        return record
+        return _proved_record(self.checkpoint, part)
 
     def state(self, key: bytes, part: StatePart) -> bytes | None:
         """The value of `key` in the certified state, None if it has none."""
@@ -190,19 +213,36 @@ class _Certified:
 Shown = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def _record(certified: _Certified, statement: RecordStatement) -> Shown:
-    record = certified.record(statement.record)
+def _proved_record(checkpoint: Checkpoint, part: RecordPart) -> Record:
+    """A record of the checkpoint's tree, signed by its author."""
+    check_inclusion(
+        leaf_hash=leaf_hash(part.leaf),
+        leaf_index=LeafIndex(part.leaf_index),
+        tree_size=TreeSize(checkpoint.tree_size),
+        proof=hashes_of(part.path),
+        root=checkpoint.root,
+    )
+    record = parse_leaf(part.leaf)
+    if not verify(record.header.key, record.statement(), record.signature):
+        raise BadSignature("record", f"{record.header.department} did not sign it")
+    if record.header.ledger_id != checkpoint.ledger_id:
+        raise ProofRefused("record", "it is another ledger's")
+    return record
+
+
+def _record_in(checkpoint: Checkpoint, part: RecordPart) -> Shown:
+    record = _proved_record(checkpoint, part)
     header, record_id = record.header, record.record_id.hex()
     facts: dict[str, Any] = {
         "record_id": record_id,
-        "leaf_index": statement.record.leaf_index,
+        "leaf_index": part.leaf_index,
         "record_kind": header.kind,
         "department": header.department,
         "actor": header.actor,
         "created_ms": header.created_ms,
     }
     return (
-        f"Record {record_id} is in the ledger, at leaf {statement.record.leaf_index}.",
+        f"Record {record_id} is in the ledger, at leaf {part.leaf_index}.",
         f"It is a {header.kind} by {header.department} (actor {header.actor}), signed with the "
         f"key {header.key.hex()} and dated {moment(header.created_ms)}.",
     ), facts

@@ -89,6 +89,21 @@ class Trust:
             raise ProofRefused(error.what, error.why, remedy=_GIVE_CHAIN) from None
         return Certified(made, header, len({node for voters in sets for node in voters}))
 
+    def vouched(self, certificate: Certificate) -> int:
+        """How many may have signed a certificate of a block that changed no voters.
+
+        For certificates that come without their block's header; that of a change would need more
+        signatures than are asked for here. Raises ProofRefused.
+        """
+        sets = self._before(certificate.height).sets()
+        try:
+            check_certificate(certificate, ledger_id=self.genesis.ledger_id, voter_sets=sets)
+        except CertificateRefused as error:
+            raise ProofRefused(error.what, error.why, remedy=_GIVE_CHAIN) from None
+        if certificate.height in self.changes:
+            raise ProofRefused("certificate", "its block changed the voters; take a later one")
+        return len({node for voters in sets for node in voters})
+
     def _follow(self, chain: bytes) -> None:
         parsed = accept_one_spelling(
             chain, VoterChain, what="voter chain", bytes_max=CHAIN_BYTES_MAX

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audit.memory import parse_remembered
 from audit.sources.directory import DirectorySource
+from audit.sources.exported import ExportSource
 from audit.sources.live import LiveSource
 from audit.verify import Source, Unreadable
 from ledger.certificates import CERTIFICATE_BYTES_MAX, parse_certificate
@@ -32,13 +33,15 @@ def is_live(target: str) -> bool:
 
 
 def open_ledger(target: str, token: str | None) -> AbstractContextManager[Source]:
-    """A ledger in a directory or of a running node. Raises Unreadable.
+    """A ledger in a data directory or an export, or of a running node. Raises Unreadable.
 
     token: of an auditor, or `@file`; needed for a running node.
     """
     if not is_live(target):
         if not Path(target).is_dir():
             raise Unreadable(f"{target} is neither a directory nor a node's URL")
+        if (Path(target) / "checkpoint").is_file():
+            return ExportSource(Path(target))
         return DirectorySource(Path(target))
     if token is None:
         raise Unreadable(f"{target} asks for an auditor's token: give --token")

@@ -8,7 +8,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.http import catalog, consortium, exchanges, grants, operations, records, streams
+from node.http import (
+    catalog,
+    consortium,
+    exchanges,
+    grants,
+    operations,
+    records,
+    streams,
+    transparency,
+)
 from node.http.access import Reader
 from node.http.problems import (
     MEDIA_TYPE,
@@ -68,9 +77,11 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for part in (consortium, catalog, grants, exchanges, records, streams, operations):
+    parts = (consortium, catalog, grants, exchanges, records, transparency, streams, operations)
+    for part in parts:
         app.include_router(part.router, prefix="/v1", responses=_PROBLEM)
     app.include_router(operations.open_router)
+    app.include_router(transparency.tlog_router, responses=_PROBLEM)
     app.include_router(_description(app), prefix="/v1")
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(RequestValidationError, answer_validation)

@@ -162,6 +162,14 @@ class RecordView(BaseModel):
     raw: str | None = None
 
 
+class ConsistencyView(BaseModel):
+    """A consistency proof between two sizes of the tree; hashes in base64, lowest first."""
+
+    old_size: int
+    new_size: int
+    hashes: list[str]
+
+
 class BlockView(BaseModel):
     """A block's header."""
 

@@ -14,14 +14,22 @@ import msgspec
 import pytest
 from faults.load import offer, settled, verify, wait_for
 
+from audit.cose import check_receipt
 from cli.demo.cluster import Cluster, Department, program, run
 from contracts.catalog import DatasetOffer, DatasetWithdraw, Description, Field
 from ledger.attachments import attach_document
+from ledger.checkpoints import from_note
 from ledger.codec import encode
 from ledger.genesis import parse_genesis_file
+from ledger.notes import parse_note
+from ledger.proofs import check_consistency
 from ledger.records import RecordHeader, assemble_record
 from ledger.signatures import Signer
+from ledger.signatures import verify as signature_holds
 from ledger.statements import record_statement
+from ledger.tiles import parse_entries
+from ledger.tree import leaf_hash, root_of
+from ledger.types import TreeSize
 from node.http.problems import MEDIA_TYPE, PROBLEMS
 
 TITLES = {"health": "Health Commission", "housing": "Housing Bureau", "tourism": "Tourism Bureau"}
@@ -288,6 +296,46 @@ def test_followers_forward_and_reads_can_be_consistent(cluster: Cluster) -> None
             assert int(answer.headers["concordat-height"]) >= written["height"]
             size, _, root = answer.headers["concordat-checkpoint"].partition(":")
             assert int(size) > 0 and len(root) == 64
+
+
+def test_transparency_log_tools_read_the_ledger(cluster: Cluster) -> None:
+    """C2SP tlog-tiles, consistency and COSE receipts, each verified from the bytes that came."""
+    node = cluster["health"]
+    written = ask(node, "POST", "/v1/datasets", json=offer("for-tools")).json()
+    note = parse_note(ask(node, "GET", "/checkpoint").content)
+    checkpoint, cosignatures = from_note(note)
+    genesis = parse_genesis_file(cluster.genesis.read_bytes())
+    mine = next(
+        entry.nodes[0] for entry in genesis.genesis.departments if entry.department == "health"
+    )
+    own = note.signatures[0]
+    assert own.key_name == f"concordat/{genesis.ledger_id.hex()}" and len(cosignatures) >= 2
+    assert signature_holds(mine.publication_key, note.text, own.signature)
+    size = checkpoint.tree_size
+    width = f"000.p/{size}" if size < 256 else "000"
+    leaves = parse_entries(ask(node, "GET", f"/tile/entries/{width}").content)
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    assert ask(node, "GET", f"/tile/0/{width}").content == b"".join(hashes)
+    if size < 256:
+        assert root_of(hashes) == checkpoint.root
+    for wrong in ("0/0", "0/999", "9/000", "0/000.p/256", "0/000.p/01", "entries/x000/000", "0/a"):
+        assert ask(node, "GET", f"/tile/{wrong}").status_code in (404, 422), wrong
+    shown = ask(node, "GET", f"/v1/ledger/consistency?old=2&new={len(leaves)}").json()
+    check_consistency(
+        old_size=TreeSize(2),
+        old_root=root_of(hashes[:2]),
+        new_size=TreeSize(len(leaves)),
+        new_root=root_of(hashes),
+        proof=[base64.b64decode(text) for text in shown["hashes"]],
+    )
+    problem(ask(node, "GET", f"/v1/ledger/consistency?old=2&new={2**40}"), "not-found")
+    record = written["record_id"]
+    receipt = ask(node, "GET", f"/v1/records/{record}/receipt").content
+    raw = base64.b64decode(ask(node, "GET", f"/v1/records/{record}").json()["raw"])
+    leaf, _ = msgspec.msgpack.decode(raw)
+    vouched = check_receipt(receipt, leaf)
+    assert (vouched.key, vouched.leaf_index) == (mine.publication_key, written["leaf_index"])
+    problem(ask(node, "GET", "/v1/records/" + "0" * 64 + "/receipt"), "not-found")
 
 
 def test_metrics_and_blocks_and_checkpoints_answer(cluster: Cluster) -> None:

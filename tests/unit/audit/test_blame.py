@@ -15,11 +15,21 @@ from recorded import dataset
 
 from audit.blame import TwoCheckpoints, TwoProposals, blame
 from audit.evidence import Convicted, check_evidence, evidence_file
+from audit.forks import full_path
 from audit.proofs.format import ProofRefused
 from audit.signed import Statements, of_certificate, signatories_of
 from ledger import store_keys
 from ledger.checkpoints import Checkpoint
-from ledger.codec import encode
+from ledger.evidence import (
+    CertifiedOther,
+    CommittedReplaced,
+    ProposedTwice,
+    SignedOther,
+    SignedProposal,
+    SignedText,
+    SignedTwice,
+    evidence_bytes,
+)
 from ledger.types import Height
 
 FLIPS_MAX = 600
@@ -78,16 +88,24 @@ def test_what_one_node_kept_against_a_leader_is_enough(trunk: Branch) -> None:
     one, other = trunk.copy(), trunk.copy()
     for branch, name in ((one, "mine"), (other, "yours")):
         branch.block(dataset(trunk.consortium, "health", name), leader="transport")
-    kept, refused = (
-        msgspec.msgpack.decode(branch.values[store_keys.entry_key(6)])[0] for branch in (one, other)
-    )
-    before = msgspec.msgpack.decode(one.values[store_keys.entry_key(5)])[1]
-    for tag in ("Equivocation", "CommittedReplaced"):
-        witness = trunk.copy()
-        witness.values[store_keys.evidence_key(0)] = encode((tag, kept, before, refused, before))
-        assert accused(witness) == ("transport",)
-        witness.values[store_keys.evidence_key(0)] = encode((tag, kept, before, kept, before))
-        assert accused(witness) == ()
+    kept, refused = (kept_proposal(branch, 6) for branch in (one, other))
+    witness = trunk.copy()
+    sender = trunk.consortium.node_ids[0]
+    for evidence, names in (
+        (ProposedTwice(kept, refused), ("transport",)),
+        (CommittedReplaced(sender, kept, refused), ("transport",)),
+        (ProposedTwice(kept, kept), ()),
+    ):
+        witness.values[store_keys.evidence_key(0)] = evidence_bytes(evidence)
+        assert accused(witness) == names
+
+
+def kept_proposal(branch: Branch, index: int) -> SignedProposal:
+    """The entry at `index` of a branch's log, as a node keeps it as evidence."""
+    entry, _ = msgspec.msgpack.decode(branch.values[store_keys.entry_key(index)])
+    _, before = msgspec.msgpack.decode(branch.values[store_keys.entry_key(index - 1)])
+    term, _, data, proposer, signature = entry
+    return SignedProposal(term, index, before, data, proposer, signature)
 
 
 def test_a_leader_that_does_not_build_on_its_own_entry_is_named(trunk: Branch) -> None:
@@ -156,18 +174,42 @@ def test_a_contradiction_that_a_node_kept_names_its_signer(trunk: Branch) -> Non
     one.block(dataset(trunk.consortium, "health", "mine"), log=False)
     other.block(dataset(trunk.consortium, "health", "yours"), log=False)
     signed = cosign(trunk.consortium, "transport", one.checkpoint)
-    other.values[store_keys.evidence_key(0)] = encode(
-        (
-            "Contradiction",
-            signed.node_id,
-            one.checkpoint.body(),
-            signed.timestamp_s,
-            signed.signature,
-        )
+    theirs = SignedText(one.checkpoint.body(), signed.timestamp_s, signed.signature)
+    other.values[store_keys.evidence_key(0)] = evidence_bytes(
+        SignedOther(signed.node_id, theirs, other.checkpoint.body())
     )
     assert accused(other) == ()
     other.certify(("civil-affairs", "health", "transport"))
     assert accused(other) == ("transport",)
+
+
+def test_two_checkpoints_that_a_node_kept_name_their_signer(trunk: Branch) -> None:
+    one, other = trunk.copy(), trunk.copy()
+    texts = []
+    for branch, name in ((one, "mine"), (other, "yours")):
+        branch.block(dataset(trunk.consortium, "health", name), log=False)
+        signed = cosign(trunk.consortium, "transport", branch.checkpoint)
+        texts.append(SignedText(branch.checkpoint.body(), signed.timestamp_s, signed.signature))
+    witness = trunk.copy()
+    witness.values[store_keys.evidence_key(0)] = evidence_bytes(
+        SignedTwice(trunk.consortium.checkpoint_signer("transport").public_key, *texts)
+    )
+    assert accused(witness) == ("transport",)
+
+
+def test_a_certificate_that_a_node_met_is_enough_with_its_path(trunk: Branch) -> None:
+    """What makes a node stop serving names the liars, from its own store alone."""
+    one, other = forked(trunk, blocks=(1, 2))
+    ours = one.certify((*LIARS, "housing"))
+    theirs = other.certify((*LIARS, "tourism"))
+    path = full_path(other, old_size=ours.tree_size, new_size=theirs.tree_size)
+    witness = trunk.copy()
+    kept = CertifiedOther(theirs.to_bytes(), one.checkpoint.body(), path, ours.to_bytes())
+    witness.values[store_keys.evidence_key(0)] = evidence_bytes(kept)
+    assert accused(witness) == LIARS
+    alone = CertifiedOther(theirs.to_bytes(), one.checkpoint.body(), (), ours.to_bytes())
+    witness.values[store_keys.evidence_key(0)] = evidence_bytes(alone)
+    assert accused(witness) == ()
 
 
 # Scenario A3, in small: what crashes leave behind names nobody.
@@ -222,8 +264,9 @@ def test_forged_statements_do_not_hide_good_ones(trunk: Branch) -> None:
     junk = Checkpoint(trunk.genesis.ledger_id, 6, 12, bytes(32))
     good = cosign(trunk.consortium, "housing", junk)
     for number, node_id in enumerate(trunk.consortium.node_ids):
-        noise.values[store_keys.evidence_key(number)] = encode(
-            ("Contradiction", node_id, junk.body(), good.timestamp_s, bytes(64))
+        forged = SignedText(junk.body(), good.timestamp_s, bytes(64))
+        noise.values[store_keys.evidence_key(number)] = evidence_bytes(
+            SignedOther(node_id, forged, junk.body())
         )
     assert accused(noise, one, other) == LIARS
 
