@@ -47,7 +47,7 @@ histories: $(STAMP) ## Record and judge a long history under faults (root; FOLDE
 	$(PYTEST) -m histories -s
 
 soak: $(STAMP) ## The simulator for as long as SEEDS says
-	$(PYTEST) -m soak --timeout 0
+	$(PYTEST) -m soak --timeout 0 -s
 
 bench: $(STAMP) ## Speed on real nodes, with ratios to the limit (QUICK=1, WORKLOAD=b, JSON=file)
 	PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(JSON),--json $(JSON))

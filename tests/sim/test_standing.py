@@ -23,8 +23,8 @@ from node import ports
 from node.messages import CertificateNews, Cosignatures, Remembered, SignedCheckpoint
 from node.replica import Replica
 from node.standing import Standing
-from sim.invariants import check_acknowledged, check_agreement
-from sim.runs import dataset_record
+from sim.clients import dataset_record
+from sim.ledgers import check_acknowledged, check_agreement
 from sim.world import Disk, Options, World, fast_sign
 
 
@@ -95,12 +95,16 @@ def test_a_restored_backup_costs_the_key_and_not_the_ledger() -> None:
     replica = world.processes[victim].replica
     assert replica.standing is Standing.ASKING
     assert world.run(world.now_ms + 5_000, stop=lambda: replica.standing is Standing.BEHIND)
-    signed_before = dict(world.signed)
+    signed_before = dict(world.watch.signed_checkpoints)
     other = next(node for node in world.nodes if node != victim)
     for number in range(10, 13):
         written(world, other, number)
     assert replica.raft.term == 1 or replica.raft.role is Role.FOLLOWER
-    new = {node for node, height in world.signed if (node, height) not in signed_before}
+    new = {
+        node
+        for node, height in world.watch.signed_checkpoints
+        if (node, height) not in signed_before
+    }
     assert victim not in new
     assert "behind" in alarms(world, victim)
     assert isinstance(world.submit(victim, dataset_record(world, victim, 99)), ports.Rejected)
@@ -117,7 +121,9 @@ def test_an_emptied_disk_under_the_old_key_is_noticed_before_the_node_speaks() -
     goes_back(world, victim, Disk())
     replica = world.processes[victim].replica
     assert world.run(world.now_ms + 5_000, stop=lambda: replica.standing is Standing.BEHIND)
-    assert (victim, 1) not in {at for at, _ in world.signed.items()} or replica.durable_height == 0
+    assert (victim, 1) not in {
+        at for at, _ in world.watch.signed_checkpoints.items()
+    } or replica.durable_height == 0
     written(world, next(node for node in world.nodes if node != victim), 2)
 
 
@@ -149,7 +155,7 @@ def test_a_peers_mere_word_withholds_votes_for_a_while_and_costs_nothing_else() 
     request = messages.VoteRequest(term + 1, 10_000, term + 1, 0)
     receive(world, victim, asker, request)
     world.run(world.now_ms + 50)
-    assert (victim, term + 1) not in world.votes
+    assert (victim, term + 1) not in world.watch.votes
     for number in range(2, 7):
         written(world, asker, number)
     assert replica.standing is Standing.GOOD
@@ -210,13 +216,15 @@ def test_a_certificate_that_contradicts_the_ledger_ends_the_service_and_is_kept(
     replica = receive(world, node, others[3], news)
     assert world.run(world.now_ms + 5_000, stop=lambda: replica.standing.is_final)
     assert replica.standing is Standing.CONTRADICTED
-    signed_before = dict(world.signed)
+    signed_before = dict(world.watch.signed_checkpoints)
     assert world.run(
         world.now_ms + 5_000,
         stop=lambda: any(isinstance(e, CertifiedOther) for e in evidence(world.disks[node])),
     )
     written(world, others[0], 2)
-    assert node not in {at for at, height in world.signed if (at, height) not in signed_before}
+    assert node not in {
+        at for at, height in world.watch.signed_checkpoints if (at, height) not in signed_before
+    }
     assert isinstance(world.submit(node, dataset_record(world, node, 99)), ports.Rejected)
     replica.read_barrier(7)
     world.carry_out(node)

@@ -1,439 +1,538 @@
-"""A cluster of production replicas on virtual time, driven by one random source.
+"""A cluster of production replicas on virtual time, driven by one tape of choices.
 
-Everything outside `node.replica` is here: clocks, disks, wires, processes. A seed reproduces a run
-to the byte. Faults: messages lost, doubled, delayed and reordered; links cut, also one way; nodes
-crashed at any moment with whatever was not yet durable, and started again; clocks that are apart;
-disks of different speed.
+Everything outside `node.replica` is here: clocks, disks, wires, processes. A *place* is where a
+process runs; its first 32 bytes are the node id, so that a lying node may run twice (`sim.liars`).
+Faults strike from `sim.faults`; what must hold is checked by `sim.watch` after every input.
+
+A *step* is a message that arrives, a fault that strikes, or an operation of a client.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
-from random import Random
 from typing import Any
 
-import msgspec
-from builders import START_MS, Consortium
+from builders import START_MS
 
-from consensus import Raft, Role, Settings
-from consensus.messages import VoteReply, VoteRequest
+from consensus import Role, Settings
+from consensus.errors import LogBroken
 from consensus.types import Tick
+from ledger import store_keys
 from ledger.codec import encode
+from ledger.errors import LedgerError
+from ledger.records import parse_record
 from ledger.signatures import verify
-from ledger.store_keys import entry_key
 from node import ports
+from node.errors import NodeError, StoreBehind
+from node.intake import IntakeLimits
 from node.messages import PEER_MESSAGE
 from node.replica import Replica, ReplicaSettings
+from node.standing import Standing
+from node.store.watermark import check_not_behind
+from node.submissions import Limits
+from sim.disk import Disk
+from sim.history import History
+from sim.keys import NodeKeys, consortium, fast_check, fast_sign
+from sim.options import TICK_MS, Options
+from sim.tape import Tape
+from sim.watch import Watch
 
-TICK_MS = 10
-
-
-class Disk:
-    """A store that only ever holds whole batches: what was durable at the last crash."""
-
-    def __init__(self) -> None:
-        self.values: dict[bytes, bytes] = {}
-        self.batch_number = 0
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.values.get(key)
-
-    def scan(
-        self, start: bytes, stop: bytes, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        keys = sorted((key for key in self.values if start <= key < stop), reverse=reverse)
-        return iter([(key, self.values[key]) for key in keys])
-
-    def write(self, batch: ports.Batch) -> None:
-        assert batch.number == self.batch_number + 1, "batches are numbered without gaps"
-        self.batch_number = batch.number
-        self.values.update(batch.puts)
-        for key in batch.deletes:
-            self.values.pop(key, None)
+CLOCK_MS = START_MS + 10_000
+"""What a right clock shows when a run begins."""
 
 
-class FastSigner:
-    """Stands in for Ed25519 where a run is about something else: a keyed digest of the message."""
-
-    def __init__(self, checkpoint_key: bytes, proposal_key: bytes) -> None:
-        self.checkpoint_key = checkpoint_key
-        self.proposal_key = proposal_key
-
-    def sign_checkpoint(self, message: bytes) -> bytes:
-        return fast_sign(self.checkpoint_key, message)
-
-    def sign_proposal(self, message: bytes) -> bytes:
-        return fast_sign(self.proposal_key, message)
-
-
-def fast_sign(public_key: bytes, message: bytes) -> bytes:
-    return 2 * sha256(public_key + message).digest()
-
-
-def fast_check(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    return signature == fast_sign(public_key, message) or verify(public_key, message, signature)
-
-
-@dataclass
-class Options:
-    """What a seed draws for its run (swarm testing): probabilities, and times in milliseconds."""
-
-    nodes: int = 5
-    loss: float = 0.0
-    duplication: float = 0.0
-    delay_ms: tuple[int, int] = (0, 3)
-    long_delay: float = 0.0
-    disk_ms: tuple[int, int] = (0, 3)
-    verify_ms: tuple[int, int] = (0, 2)
-    clock_skew_ms: int = 0
-    crash: float = 0.0
-    cut: float = 0.0
-    restart_ms: int = 1_500
-    election_ticks: int = 10
-
-    @classmethod
-    def drawn(cls, random: Random) -> "Options":
-        return cls(
-            nodes=random.choice([1, 3, 3, 5, 5]),
-            loss=random.choice([0.0, 0.02, 0.1, 0.3]),
-            duplication=random.choice([0.0, 0.1, 0.5]),
-            delay_ms=random.choice([(0, 1), (0, 5), (1, 40)]),
-            long_delay=random.choice([0.0, 0.02]),
-            disk_ms=random.choice([(0, 1), (0, 5), (2, 60)]),
-            verify_ms=random.choice([(0, 1), (0, 20)]),
-            clock_skew_ms=random.choice([0, 50, 1500]),
-            crash=random.choice([0.0, 0.005, 0.02, 0.1]),
-            cut=random.choice([0.0, 0.01, 0.03, 0.2]),
-            restart_ms=random.choice([10, 100, 1_500]),
-            election_ticks=random.choice([4, 10]),
-        )
-
-
-@dataclass
+@dataclass(slots=True)
 class Process:
-    """A running replica; its life number tells late completions of an earlier life apart."""
+    """A running replica; its life number tells late completions of an earlier life apart.
+
+    fuse: effects that are still carried out before it crashes, None if it does not.
+    writing: the batch that the disk is at, and since when. paused: it gets no turn for now.
+    """
 
     replica: Replica
     life: int
-    settled: dict[bytes, ports.Accepted | ports.Rejected] = field(default_factory=dict)
+    fuse: int | None = None
+    writing: ports.Batch | None = None
+    writing_since_ms: int = 0
+    paused: bool = False
+    inbox: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
+    readers: list[int] = field(default_factory=list)
 
 
 class World:
-    """The cluster, the clock and the dice."""
+    """The cluster and its clock.
 
-    def __init__(self, seed: int, options: Options, *, settings: ReplicaSettings | None = None):
-        self.random = Random(seed)
+    counts: what happened, by kind. steps: as the module says;
+    safety_steps: those before the world was calm.
+    """
+
+    def __init__(
+        self,
+        tape: Tape | int,
+        options: Options,
+        *,
+        liars: frozenset[bytes] = frozenset(),
+        settings: ReplicaSettings | None = None,
+    ) -> None:
+        self.tape = tape = Tape(seed=tape) if isinstance(tape, int) else tape
         self.options = options
-        departments = ("civil-affairs", "health", "housing", "tourism", "transport")
-        self.consortium = Consortium(departments[: options.nodes], voter_count=options.nodes)
-        self.settings = settings or ReplicaSettings(
-            consensus=Settings(election_ticks=Tick(options.election_ticks))
-        )
+        self.consortium = consortium(options.nodes, options.voters)
+        self.voters = self.consortium.genesis_file.genesis.voters
+        self.settings = settings or settings_of(options)
         self.now_ms = 0
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self.steps = 0
+        self.safety_steps = 0
+        self.counts: Counter[str] = Counter()
+        self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
         self.nodes = tuple(sorted(self.consortium.node_ids))
         self.department_of = dict(
             zip(self.consortium.node_ids, self.consortium.departments, strict=True)
         )
         self.disks = {node: Disk() for node in self.nodes}
-        self.skew = {
-            node: self.random.randint(-options.clock_skew_ms, options.clock_skew_ms) // 2
-            for node in self.nodes
-        }
+        half = options.clock_skew_ms // 2
+        self.skew = {node: half - tape.below(2 * half + 1) for node in self.nodes}
+        self.skew_max = dict(self.skew)
         self.processes: dict[bytes, Process] = {}
         self.lives = dict.fromkeys(self.nodes, 0)
+        self.dead: dict[bytes, str] = {}
+        self.spent: dict[bytes, Standing] = {}
+        self.disks_go_back = False
         self.cuts: set[tuple[bytes, bytes]] = set()
-        self.acknowledged: dict[bytes, ports.Accepted] = {}
-        self.rejected: dict[bytes, ports.Rejected] = {}
+        self.filters: dict[tuple[bytes, bytes], type] = {}
+        self.calm = False
+        self.history = History()
         self.certified: dict[bytes, int] = dict.fromkeys(self.nodes, 0)
-        self.leaders: dict[int, bytes] = {}
         self.alarms: list[tuple[bytes, ports.Alarm]] = []
         self.barriers: list[tuple[int, int | None]] = []
-        self.votes: dict[tuple[bytes, int], bytes] = {}
-        self.signed: dict[tuple[bytes, int], bytes] = {}
-        self.matches: dict[tuple[bytes, int, bytes], int] = {}
-        self.believed: dict[int, bytes] = {}
-        self.must_see: dict[int, int] = {}
-        self.disks_go_back = False
-        self.trace = sha256()
+        self._sent = 0
+        self._newest_arrived: dict[tuple[bytes, bytes], int] = {}
+        self.liars = liars
+        self.check: ports.SignatureChecker = verify if options.real_keys else fast_check
+        self.watch = Watch(
+            self.disks,
+            liars=liars,
+            clock_bound=self._clock_bound,
+            ledger_id=self.consortium.ledger_id,
+            limits=self.settings.consensus,
+        )
         for node in self.nodes:
             self.start(node)
 
-    # Time and processes.
+    # Time.
 
-    def at(self, delay_ms: int, action: Callable[[], None]) -> None:
+    def at(self, delay_ms: int, action: Callable[..., None], *given: Any) -> None:
+        """Has something happen later."""
         self._order += 1
-        heapq.heappush(self._queue, (self.now_ms + delay_ms, self._order, action))
+        heapq.heappush(self._queue, (self.now_ms + delay_ms, self._order, action, given))
 
     def run(self, until_ms: int, *, stop: Callable[[], bool] | None = None) -> bool:
         """Lets events happen up to a moment; whether `stop` came true before."""
-        while self._queue and self._queue[0][0] <= until_ms:
-            when, _, action = heapq.heappop(self._queue)
-            self.now_ms = max(self.now_ms, when)
-            action()
+        queue, begin = self._queue, self.tape.begin
+        while queue and queue[0][0] <= until_ms:
+            when, _, action, given = heapq.heappop(queue)
+            if when > self.now_ms:
+                self.now_ms = when
+            begin()
+            action(*given)
             if stop is not None and stop():
                 return True
         self.now_ms = max(self.now_ms, until_ms)
         return False
 
-    def start(self, node: bytes) -> None:
-        assert node not in self.processes
-        self.lives[node] += 1
-        life = self.lives[node]
-        description = next(
-            entry
-            for department in self.consortium.genesis_file.genesis.departments
-            for entry in department.nodes
-            if entry.node_id == node
-        )
+    def count(self, kind: str, *, step: bool = True) -> None:
+        """Something of a kind happened."""
+        self.counts[kind] += 1
+        if step:
+            self.steps += 1
+
+    def clock_ms(self, node: bytes) -> int:
+        """What a node's clock shows."""
+        return CLOCK_MS + self.now_ms + self.skew[node[:32]]
+
+    def set_skew(self, node: bytes, skew_ms: int) -> None:
+        """A node's clock jumps."""
+        self.skew[node] = skew_ms
+        self.skew_max[node] = max(skew_ms, self.skew_max[node])
+
+    def _clock_bound(self) -> int:
+        """The latest time of a block: a majority's clocks, each at its most, and the tolerance."""
+        clocks = sorted(self.skew_max[node] for node in self.voters)
+        return CLOCK_MS + self.now_ms + clocks[(len(clocks) - 1) // 2] + 2_000
+
+    # Processes.
+
+    def start(self, place: bytes) -> None:
+        """A process begins with what its disk holds; a store that must not be used ends it."""
+        assert place not in self.processes
+        self.lives[place] = self.lives.get(place, 0) + 1
+        disk = self.disks[place]
+        disk.recover()
+        try:
+            replica = self._open(place, disk)
+            if self.disks_go_back:
+                self.watch.admitted(place)
+            if place not in self.liars:
+                self.watch.started(place, replica)
+            if replica.standing.is_final and disk.damaged:
+                raise StoreBehind("the key is spent")
+        except (NodeError, LogBroken, LedgerError) as error:
+            self._ends(place, error)
+            return
+        process = Process(replica, self.lives[place])
+        self.processes[place] = process
+        if place not in self.liars and replica.certificate is not None:
+            assert replica.certificate.height >= self.certified[place], "a certificate is lost"
+        self.at(self.tape.below(TICK_MS), self._tick, place, process.life)
+        for other in list(self.processes):
+            if other[:32] != place[:32]:
+                self.connect(place, other)
+
+    def _open(self, place: bytes, disk: Disk) -> Replica:
         world = self
 
         class _Clock:
             def now_ms(self) -> int:
-                return START_MS + 10_000 + world.now_ms + world.skew[node]
+                return world.clock_ms(place)
 
-        replica = Replica(
+        lying = place[:32] in self.liars
+        return Replica(
             genesis=self.consortium.genesis_file,
-            node_id=node,
-            store=self.disks[node],
-            last_batch_number=self.disks[node].batch_number,
+            node_id=place[:32],
+            store=disk,
+            last_batch_number=disk.batch_number,
             clock=_Clock(),
-            signer=FastSigner(node, description.proposal_key),
-            check=fast_check,
-            random_ticks=self.random.randrange,
+            signer=NodeKeys(
+                self.department_of[place[:32]],
+                real=self.options.real_keys,
+                seen=None if lying else lambda what, text: self.watch.signed(place, what, text),
+            ),
+            check=self.check,
+            random_ticks=self.tape.fair,
             settings=self.settings,
+            key_spent=self._key_spent(place, disk),
         )
-        self.processes[node] = Process(replica, life)
-        if replica.certificate is not None:
-            assert replica.certificate.height >= self.certified[node], "a certificate was lost"
-            self.certified[node] = replica.certificate.height
-        self.at(self.random.randrange(TICK_MS), lambda: self._tick(node, life))
-        for other in self.nodes:
-            if other != node and other in self.processes:
-                replica.connected(other)
-                self.carry_out(node)
-                self.processes[other].replica.connected(node)
-                self.carry_out(other)
 
-    def crash(self, node: bytes) -> None:
-        """The process ends now; what was being written is lost, or has landed unheard."""
-        del self.processes[node]
+    def _key_spent(self, place: bytes, disk: Disk) -> Standing | None:
+        """Why the key must not be used any more, as `node.runtime` finds out at start."""
+        if place in self.spent:
+            return self.spent[place]
+        signed = disk.values.get(store_keys.SIGNED_MARK)
+        try:
+            check_not_behind(
+                disk.watermark,
+                batch_number=disk.batch_number,
+                term=disk.hard_state.term,
+                signed_height=0 if signed is None else store_keys.read_number(signed),
+            )
+        except StoreBehind:
+            self.spent[place] = Standing.BEHIND
+        return self.spent.get(place)
 
-    def alive(self, node: bytes, life: int) -> Replica | None:
-        process = self.processes.get(node)
-        return process.replica if process is not None and process.life == life else None
+    def connect(self, one: bytes, other: bytes) -> None:
+        """A connection between two processes comes up; both ends hear of it."""
+        for place, peer in ((one, other), (other, one)):
+            process = self.processes.get(place)
+            if process is not None and one in self.processes and other in self.processes:
+                self.give(place, process.replica.connected, peer[:32])
 
-    def _tick(self, node: bytes, life: int) -> None:
-        replica = self.alive(node, life)
-        if replica is not None:
-            replica.tick()
-            self.carry_out(node)
-            self.at(TICK_MS, lambda: self._tick(node, life))
+    def crash(self, place: bytes) -> None:
+        """The process and its machine end now; what was being written may be there or not."""
+        process = self.processes.pop(place)
+        self.history.reader_died(process.readers)
+        disk, batch = self.disks[place], process.writing
+        if batch is not None:
+            fate = self.tape.choice(("lost", "landed", "torn"))
+            if fate == "torn" and not self.tape.chance(self.options.torn):
+                fate = "lost"
+            self.count(f"write-{fate}", step=False)
+            if fate == "landed":
+                disk.failing = ""
+                self._land_batch(place, batch)
+            elif fate == "torn":
+                disk.tear(batch)
+        if self.tape.chance(self.options.watermark_lag):
+            self.count("watermark-lag", step=False)
+            disk.lose_watermark()
+
+    def restart_later(self, place: bytes) -> None:
+        """The process comes back in a while."""
+        self.at(self.tape.below(self.options.restart_ms) + 1, self.restart, place)
+
+    def restart(self, place: bytes) -> None:
+        """The process comes back, unless it is there or never will."""
+        if place not in self.processes and place not in self.dead:
+            self.start(place)
+
+    def _ends(self, place: bytes, error: Exception) -> None:
+        """The node cannot go on; that is only right if something was done to its disk."""
+        disk = self.disks[place]
+        self.processes.pop(place, None)
+        if not disk.damaged and place not in self.liars:
+            raise AssertionError(f"a node ended without a cause: {error!r}") from error
+        self.dead[place] = disk.damaged
+        self.count(f"ended-{disk.damaged}", step=False)
+
+    def alive(self, place: bytes, life: int) -> Process | None:
+        """The process, if it is still the same one."""
+        process = self.processes.get(place)
+        return process if process is not None and process.life == life else None
+
+    def give(self, place: bytes, entrance: Callable[..., Any], *given: Any) -> Any:
+        """One input for a replica, and all that follows from it."""
+        try:
+            answer = entrance(*given)
+            self.carry_out(place)
+        except (NodeError, LogBroken, LedgerError) as error:
+            self._ends(place, error)
+            return None
+        return answer
+
+    def _tick(self, place: bytes, life: int) -> None:
+        process = self.alive(place, life)
+        if process is None:
+            return
+        self.at(TICK_MS, self._tick, place, life)
+        if process.paused:
+            return
+        if disk_stalls(self, process):
+            self.give(place, process.replica.abdicate)
+            process = self.alive(place, life)
+            assert process is None or process.replica.raft.role is not Role.LEADER, (
+                "it leads while its disk stalls"
+            )
+        if process is not None:
+            self.give(place, process.replica.tick)
 
     # Effects.
 
-    def carry_out(self, node: bytes) -> None:
-        process = self.processes[node]
-        while True:
-            effects = process.replica.effects()
-            if not effects:
-                break
-            for effect in effects:
-                self._carry_out(node, process, effect)
-        self._observe(node, process.replica)
+    def carry_out(self, place: bytes) -> None:
+        """Carries out what a replica wants, after checking what it did."""
+        process = self.processes[place]
+        if place not in self.liars:
+            self.watch.stepped(place, process.replica)
+        for effect in process.replica.effects():
+            if process.fuse is not None:
+                process.fuse -= 1
+                if process.fuse < 0:
+                    self.count("crash-between-effects")
+                    self.crash(place)
+                    self.restart_later(place)
+                    return
+            if type(effect) is ports.Send:
+                self._send(place, effect.peer, effect.message)
+            else:
+                self._do(place, process, effect)
 
-    def _carry_out(self, node: bytes, process: Process, effect: Any) -> None:
+    def _do(self, place: bytes, process: Process, effect: Any) -> None:
         match effect:
-            case ports.Send():
-                self._watch_votes(node, effect.peer, effect.message)
-                self._send(node, effect.peer, encode(effect.message))
             case ports.Persist():
-                self._persist(node, process.life, effect.batch)
+                assert process.writing is None, "one batch is in flight at a time"
+                process.writing, process.writing_since_ms = effect.batch, self.now_ms
+                delay = self.tape.between(*self.options.disk_ms) + self.disks[place].delay_ms
+                self.at(delay, self._land, place, process.life)
             case ports.Verify():
-                results = [fast_check(j.public_key, j.message, j.signature) for j in effect.jobs]
-                self.at(
-                    self.random.randint(*self.options.verify_ms),
-                    lambda: self._verified(node, process.life, effect.token, results),
-                )
-            case ports.Settled():
-                if isinstance(effect.outcome, ports.Accepted):
-                    self.acknowledged.setdefault(effect.record_id, effect.outcome)
-                    assert self.acknowledged[effect.record_id] == effect.outcome
-                else:
-                    self.rejected[effect.record_id] = effect.outcome
-            case ports.Certified():
-                assert effect.height >= self.certified[node], "certified heights only rise"
-                self.certified[node] = effect.height
-            case ports.BarrierReady():
+                results = [self.check(j.public_key, j.message, j.signature) for j in effect.jobs]
+                delay = self.tape.between(*self.options.verify_ms)
+                self.at(delay, self._verified, place, process.life, effect.token, results)
+            case ports.Settled() if place not in self.liars:
+                self.history.append_ends(effect.record_id, effect.outcome)
+            case ports.Certified() if place not in self.liars:
+                assert effect.height >= self.certified[place], "a certified height went back"
+                self.certified[place] = effect.height
+                self.watch.certified(process.replica)
+            case ports.BarrierReady() if place not in self.liars:
                 self.barriers.append((effect.token, effect.height))
-                if effect.height is not None:
-                    must = self.must_see.get(effect.token, 0)
-                    assert effect.height >= must, "a read does not see what was acknowledged"
-            case ports.Alarm():
-                self.alarms.append((node, effect))
+                if effect.token in process.readers:
+                    process.readers.remove(effect.token)
+                    self.history.read_ends(effect.token, effect.height)
+            case ports.Alarm() if place not in self.liars:
+                self.alarms.append((place, effect))
+            case ports.KeySpent() if place not in self.liars:
+                self.spent[place] = Standing(effect.standing)
 
-    def _send(self, sender: bytes, receiver: bytes, data: bytes) -> None:
-        options, random = self.options, self.random
-        self.trace.update(sha256(data).digest() + self.now_ms.to_bytes(8, "big"))
-        copies = 0 if random.random() < options.loss else 1
-        if copies and random.random() < options.duplication:
-            copies = 2
-        for _ in range(copies):
-            delay = random.randint(*options.delay_ms)
-            if random.random() < options.long_delay:
-                delay += random.randrange(2_000)
-            self.at(delay, lambda: self._arrive(sender, receiver, data))
-
-    def _arrive(self, sender: bytes, receiver: bytes, data: bytes) -> None:
-        process = self.processes.get(receiver)
-        if process is None or (sender, receiver) in self.cuts:
-            return
-        process.replica.receive(sender, PEER_MESSAGE.decode(data))
-        self.carry_out(receiver)
-
-    def _persist(self, node: bytes, life: int, batch: ports.Batch) -> None:
-        def done() -> None:
-            replica = self.alive(node, life)
-            if replica is not None:
-                self.disks[node].write(batch)
-                self._heard(node, life, batch.number)
-
-        self.at(self.random.randint(*self.options.disk_ms), done)
-
-    def _heard(self, node: bytes, life: int, number: int) -> None:
-        """The write has landed; a crash may still come before the replica hears of it."""
-        if self.random.random() < self.options.crash and len(self.processes) > 1:
-            self.crash(node)
-            self.at(self.random.randrange(self.options.restart_ms), lambda: self._restart(node))
-            return
-        replica = self.alive(node, life)
-        assert replica is not None
-        replica.persisted(number)
-        self.carry_out(node)
-
-    def _restart(self, node: bytes) -> None:
-        if node not in self.processes:
-            self.start(node)
-
-    def _verified(self, node: bytes, life: int, token: int, results: list[bool]) -> None:
-        replica = self.alive(node, life)
-        if replica is not None:
-            replica.verified(token, results)
-            self.carry_out(node)
-
-    # Faults.
-
-    def disturb(self) -> None:
-        """One random fault, as often as the options say."""
-        random = self.random
-        if random.random() < self.options.crash:
-            node = random.choice(self.nodes)
-            if node in self.processes:
-                self.crash(node)
-                self.at(random.randrange(self.options.restart_ms), lambda: self._restart(node))
-        if random.random() < self.options.crash / 20:
-            for node in list(self.processes):
-                self.crash(node)
-            for node in self.nodes:
-                self.at(random.randrange(500), lambda node=node: self._restart(node))
-        if random.random() < self.options.cut:
-            self._cut_some()
-
-    def _cut_some(self) -> None:
-        random = self.random
-        kind = random.choice(["heal", "isolate", "halves", "one-way"])
-        if kind == "heal":
-            self.heal()
-        elif kind == "isolate":
-            lone = random.choice(self.nodes)
-            self.cuts = {
-                (a, b) for a in self.nodes for b in self.nodes if (a == lone) != (b == lone)
-            }
-        elif kind == "halves":
-            side = {node for node in self.nodes if random.random() < 0.5}
-            self.cuts = {
-                (a, b) for a in self.nodes for b in self.nodes if (a in side) != (b in side)
-            }
+    def _send(self, place: bytes, peer: bytes, message: Any) -> None:
+        if place not in self.liars:
+            self.watch.sending(place, peer, message)
+        options, tape = self.options, self.tape
+        if options.wire:
+            message = PEER_MESSAGE.decode(encode(message))
+        self._sent += 1
+        number = self._sent
+        if tape.chance(options.loss):
+            self.count("loss", step=False)
         else:
-            self.cuts.add((random.choice(self.nodes), random.choice(self.nodes)))
+            delay = tape.between(*options.delay_ms)
+            if tape.chance(options.long_delay):
+                delay += tape.below(10 * options.timeout_ms)
+                self.count("long-delay", step=False)
+            self.at(delay, self._arrive, place, peer, message, number)
+            if tape.chance(options.duplication):
+                self.count("duplication", step=False)
+                delay = tape.between(*options.delay_ms)
+                self.at(delay, self._arrive, place, peer, message, number)
+        if tape.chance(options.late_copy):
+            self.count("late-copy", step=False)
+            delay = tape.below(10 * options.timeout_ms)
+            self.at(delay, self._arrive, place, peer, message, number)
 
-    def heal(self) -> None:
-        self.cuts.clear()
-        for node, process in list(self.processes.items()):
-            for other in self.nodes:
-                if other != node and node in self.processes:
-                    process.replica.connected(other)
-                    self.carry_out(node)
+    def _arrive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
+        if peer not in self.processes or (place, peer) in self.cuts:
+            return
+        if self.filters.get((place, peer)) is type(message):
+            return
+        self.receive(place, peer, message, number)
 
-    def calm(self) -> None:
-        """No more faults; everything that is down starts."""
-        self.options.loss = self.options.duplication = self.options.long_delay = 0.0
-        self.options.crash = self.options.cut = 0.0
-        self.options.delay_ms = (0, 3)
-        self.options.disk_ms = (0, 3)
-        for node in self.nodes:
-            self._restart(node)
-        self.heal()
+    def receive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
+        """A message arrives at a process."""
+        process = self.processes[peer]
+        link = (place, peer)
+        if number < self._newest_arrived.get(link, 0):
+            self.counts["reordering"] += 1
+        else:
+            self._newest_arrived[link] = number
+        if process.paused:
+            process.inbox.append((process.replica.receive, (place[:32], message)))
+            return
+        self.steps += 1
+        self.counts["delivery"] += 1
+        self.give(peer, process.replica.receive, place[:32], message)
+
+    def _land(self, place: bytes, life: int) -> None:
+        """The disk is done with a batch; a crash may still come before the replica hears of it."""
+        process = self.alive(place, life)
+        if process is None:
+            return
+        batch, process.writing = process.writing, None
+        assert batch is not None
+        try:
+            self._land_batch(place, batch)
+        except NodeError as error:
+            self._write_failed(place, process, batch, error)
+            return
+        if self.tape.chance(self.options.crash_at_write):
+            self.count("crash-at-write")
+            self.crash(place)
+            self.restart_later(place)
+        elif process.paused:
+            process.inbox.append((process.replica.persisted, (batch.number,)))
+        else:
+            self.give(place, process.replica.persisted, batch.number)
+
+    def _land_batch(self, place: bytes, batch: ports.Batch) -> None:
+        disk = self.disks[place]
+        if place in self.liars:
+            disk.write(batch)
+            return
+        before, height_before = disk.hard_state, disk.tip_height
+        failing = disk.failing
+        try:
+            disk.write(batch)
+        finally:
+            if disk.batch_number == batch.number:
+                self.watch.written(place, batch, before=before, height_before=height_before)
+            if failing:
+                self.count(failing, step=False)
+
+    def _write_failed(
+        self, place: bytes, process: Process, batch: ports.Batch, error: NodeError
+    ) -> None:
+        """A failed write ends the node, whatever is on the disk (P42); a later start reads that."""
+        assert self.processes[place] is process and batch.number and error.remedy
+        self.crash(place)
+        self.restart_later(place)
+
+    def _verified(self, place: bytes, life: int, token: int, results: list[bool]) -> None:
+        process = self.alive(place, life)
+        if process is None:
+            return
+        if process.paused:
+            process.inbox.append((process.replica.verified, (token, results)))
+        else:
+            self.give(place, process.replica.verified, token, results)
+
+    def resume(self, place: bytes, life: int) -> None:
+        """A paused process gets all that waited for it, at once."""
+        process = self.alive(place, life)
+        if process is None or not process.paused:
+            return
+        process.paused = False
+        inbox, process.inbox = process.inbox, []
+        for entrance, given in inbox:
+            if self.alive(place, life) is None:
+                return
+            self.give(place, entrance, *given)
 
     # Clients.
 
-    def submit(self, node: bytes, raw: bytes) -> bytes | ports.Rejected | None:
+    def submit(
+        self, node: bytes, raw: bytes, record_id: bytes | None = None
+    ) -> bytes | ports.Rejected | None:
+        """A client brings a record to a node, which takes it (its id) or not; None: nobody hears.
+
+        record_id: if the client has worked it out.
+        """
         process = self.processes.get(node)
-        if process is None:
+        if process is None or process.paused:
             return None
-        taken = process.replica.submit(raw)
-        self.carry_out(node)
+        self.count("append")
+        record_id = record_id or parse_record(raw).record_id
+        self.history.append_begins(record_id)
+        taken = self.give(node, process.replica.submit, raw)
+        if isinstance(taken, ports.Rejected):
+            self.history.append_ends(record_id, taken)
         return taken
 
+    @property
+    def acknowledged(self) -> dict[bytes, ports.Accepted]:
+        """Where each acknowledged record is."""
+        return self.history.acknowledged
+
     def read(self, node: bytes, token: int) -> None:
-        """A client wants to read all that anybody was told to be there by now."""
+        """A client wants to read what is committed by now."""
         process = self.processes.get(node)
-        if process is not None:
-            heights = [place.height for place in self.acknowledged.values()]
-            self.must_see[token] = max(heights, default=0)
-            process.replica.read_barrier(token)
-            self.carry_out(node)
-
-    # What must hold after every step.
-
-    def _watch_votes(self, node: bytes, peer: bytes, message: Any) -> None:
-        """A vote counts when it leaves: one a term, for ever."""
-        if isinstance(message, VoteRequest):
-            voted_for = node
-        elif isinstance(message, VoteReply) and message.granted:
-            voted_for = peer
-        else:
+        if process is None or process.paused:
             return
-        known = self.votes.setdefault((node, message.term), voted_for)
-        assert known == voted_for, f"two votes in term {message.term}"
+        self.count("read")
+        self.history.read_begins(token)
+        process.readers.append(token)
+        self.give(node, process.replica.read_barrier, token)
 
-    def _observe(self, node: bytes, replica: Replica) -> None:
-        raft = replica.raft
-        if raft.role is Role.LEADER:
-            known = self.leaders.setdefault(raft.term, node)
-            assert known == node, f"two leaders in term {raft.term}"
-        assert raft.applied_index <= raft.commit_index <= raft.last_index
-        tip = replica.chain.tip
-        assert tip.time_ms < START_MS + 12_000 + self.now_ms + self.options.clock_skew_ms
-        for peer in self.nodes:
-            progress = raft.progress(peer)
-            if progress is not None:
-                match = progress.match
-                place = (node, raft.term, peer)
-                assert match >= self.matches.get(place, 0), "a match index went back"
-                self.matches[place] = match
-                self._check_match(raft, peer, match)
-                window = self.settings.consensus.in_flight_messages_max
-                assert len(progress.in_flight) <= window, "more in flight than the window"
 
-    def _check_match(self, raft: Raft, peer: bytes, match: int) -> None:
-        """What a leader believes a peer to hold is on that peer's disk, byte for byte."""
-        if match and not self.disks_go_back:
-            stored = self.disks[peer].get(entry_key(match))
-            assert stored is not None, "a leader counts an entry that its peer does not hold"
-            if match not in self.believed or self.believed[match] != stored:
-                held = msgspec.msgpack.decode(stored)
-                assert held[1] == raft.entry(match).hash, "a leader counts another entry"
-                self.believed[match] = stored
+def disk_stalls(world: World, process: Process) -> bool:
+    """Whether a write takes longer than an election, as `node.runtime` has it (P47)."""
+    patience_ms = world.options.election_ticks * TICK_MS
+    return process.writing is not None and world.now_ms - process.writing_since_ms > patience_ms
+
+
+def settings_of(options: Options) -> ReplicaSettings:
+    """The replica's numbers: its defaults, or small ones so that limits are met."""
+    patience = {
+        "election_ticks": Tick(options.election_ticks),
+        "heartbeat_ticks": Tick(options.heartbeat_ticks),
+    }
+    if not options.small:
+        return ReplicaSettings(consensus=Settings(**patience))
+    return ReplicaSettings(
+        consensus=Settings(
+            **patience,
+            append_bytes_max=1_000,
+            in_flight_messages_max=2,
+            in_flight_bytes_max=3_000,
+            uncommitted_bytes_max=4_000,
+            cached_bytes_max=2_000,
+            committed_bytes_max=2_000,
+            reads_max=4,
+        ),
+        block_records_max=2,
+        proposals_in_flight_max=8,
+        intake=IntakeLimits(
+            waiting=Limits(records_max=8, bytes_max=64 * 1024, resend_ticks=20),
+            queue=Limits(records_max=8, bytes_max=64 * 1024, resend_ticks=20),
+            verified_records_max=8,
+        ),
+    )
+
+
+__all__ = ["Disk", "Options", "Process", "World", "disk_stalls", "fast_sign", "settings_of"]

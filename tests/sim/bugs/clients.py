@@ -1,0 +1,67 @@
+"""Reads, records and their acknowledgement (P48 to P53), and clocks."""
+
+from sim.bugs.patching import bug
+
+CLIENTS = (
+    bug(
+        "a new leader serves reads before it has committed in its term",
+        "P48",
+        (
+            "consensus.leading:Leading.begin_reads",
+            "if self._committed_own and",
+            "if",
+        ),
+    ),
+    bug(
+        "a read is confirmed by answers to an older round",
+        "P49",
+        (
+            "consensus.reads:Confirmations.answered",
+            "number >= self._round.number",
+            "number >= 0",
+        ),
+    ),
+    bug(
+        "a leader confirms reads by itself",
+        "P50",
+        (
+            "consensus.reads:Confirmations.finish",
+            "not is_quorum(configuration, self._round.answered)",
+            "False",
+        ),
+    ),
+    bug(
+        "a read runs before what it must see is executed",
+        "P51",
+        ("node.replica:Replica._release_barriers", "if index <= self._durable.height:", "if True:"),
+    ),
+    bug(
+        "a record is accepted each time it comes",
+        "P52",
+        (
+            "contracts.machine:Execution._envelope",
+            "if nonce in self._nonces or self._nonce_used(*nonce):",
+            "if False:",
+        ),
+    ),
+    bug(
+        "a client hears of success before it is durable",
+        "P45",
+        (
+            "node.replica:Replica._settle",
+            "self._after_gathering.append(",
+            "self._effects.append(",
+        ),
+    ),
+    bug(
+        "a lost forward is never sent again",
+        "P52",
+        ("node.intake:Intake.tick", "if overdue:", "if False:"),
+        ("node.intake:Intake.leader_changed", "if self._raft.leader is not None:", "if False:"),
+    ),
+    bug(
+        "a block's time follows a fast clock without question",
+        "clock",
+        ("node.raft_log:NodeProposals.is_early", "return", "return False and"),
+    ),
+)

@@ -1,0 +1,125 @@
+"""Replication and log (P15 to P27)."""
+
+from sim.bugs.patching import bug
+
+NO_HASH_CHECK = (
+    "consensus.leading:Leading._acknowledged",
+    "if point is None or point.hash != reply.hash:",
+    "if point is None:",
+)
+
+REPLICATION = (
+    bug(
+        "an append that comes late removes what came after it",
+        "P15",
+        (
+            "consensus.following:receive_append",
+            "    log.commit_to(min(append.commit, index))\n",
+            "    if append.entries and log.commit <= index < log.last:\n"
+            "        log.truncate(index + 1)\n"
+            "    log.commit_to(min(append.commit, index))\n",
+        ),
+    ),
+    bug(
+        "an acknowledgement says more than the message proved",
+        "P16",
+        (
+            "consensus.following:receive_append",
+            "return Received(Answer.MATCHED, RaftIndex(index))",
+            "return Received(Answer.MATCHED, log.last)",
+        ),
+        NO_HASH_CHECK,
+    ),
+    bug(
+        "a refusal lowers what is known to be held",
+        "P17",
+        (
+            "consensus.progress:Progress.refused",
+            "self._enter(Flow.PROBE)",
+            "self.match = min(self.match, RaftIndex(agree_index))\n        self._enter(Flow.PROBE)",
+        ),
+        (
+            "consensus.progress:Progress.refused",
+            "if previous_index <= self.match:",
+            "if previous_index < 0:",
+        ),
+    ),
+    bug(
+        "a heartbeat commits what the follower may not hold",
+        "P19",
+        (
+            "consensus.replication:Replicator.heartbeat_commit",
+            "return min(self._log.commit, self.peers[peer].match)",
+            "return self._log.commit",
+        ),
+        (
+            "consensus.following:Following.receive_heartbeat",
+            "if self._log.last_term == heartbeat.term:",
+            "if True:",
+        ),
+    ),
+    bug(
+        "an append is believed without its previous entry",
+        "§5.3",
+        (
+            "consensus.following:receive_append",
+            "if previous_term != append.previous_term:",
+            "if previous_term is None:",
+        ),
+    ),
+    bug(
+        "the completion of an overtaken write marks its successor durable",
+        "P21",
+        (
+            "consensus.log:Log.truncate",
+            "if self._flying_last is not None:",
+            "if False:",
+        ),
+        (
+            "consensus.log:Log.written",
+            "self.stable = max(self.stable, self._flying_last)",
+            "self.stable = min(self.last, max(self.stable, self._flying_last))",
+        ),
+    ),
+    bug(
+        "a leader counts its own copy before it is durable",
+        "P22",
+        (
+            "consensus.replication:Replicator.maybe_commit",
+            "match[self._own_id] = self._log.stable",
+            "match[self._own_id] = self._log.last",
+        ),
+    ),
+    bug(
+        "a follower acknowledges before its copy is durable",
+        "P45",
+        (
+            "consensus.following:Following._acknowledge",
+            "self._send_durably(leader,",
+            "self._send(leader,",
+        ),
+    ),
+    bug(
+        "a peer that was probed once is never probed again",
+        "P23",
+        ("consensus.progress:Progress.heard", "self.probed = False", "pass"),
+    ),
+    bug(
+        "a leader sends ahead of acknowledgements without limit",
+        "P24",
+        (
+            "consensus.progress:Progress.may_send",
+            "return len(self.in_flight) < messages_max and self.in_flight_bytes < bytes_max",
+            "return True",
+        ),
+    ),
+    bug(
+        "a new leader has no room for the first entry of its term",
+        "P25",
+        (
+            "consensus.leading:Leading.__init__",
+            "self.uncommitted_bytes = 0",
+            "self.uncommitted_bytes = log.size_of(log.commit + 1, log.last)",
+        ),
+    ),
+)

@@ -1,0 +1,258 @@
+"""Faults that strike now and then; what strikes single messages and writes is in `sim.world`.
+
+Each kind is a method. Faults last until something heals them: cuts and filters until the network
+heals, a slow disk and a pause for a time, a crash until the restart. A store that was damaged or
+went back never comes back under its key; so many may be lost that a majority is left.
+"""
+
+from collections.abc import Callable
+
+from consensus import messages as m
+from ledger import store_keys
+from node.messages import CertificateNews, Cosignatures, Forward
+from sim.disk import Disk
+from sim.options import LOSING
+from sim.world import World
+
+FILTERED = (
+    m.Heartbeat,
+    m.HeartbeatReply,
+    m.Append,
+    m.AppendReply,
+    m.AppendRefused,
+    m.VoteRequest,
+    m.VoteReply,
+    m.PreVoteReply,
+    Cosignatures,
+    CertificateNews,
+    Forward,
+)
+
+
+class Faults:
+    """The dice of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._backups: dict[bytes, Disk] = {}
+        strikes: list[tuple[str, Callable[[bytes], bool]]] = [
+            (kind, getattr(self, "_" + kind.replace("-", "_"))) for kind in world.options.kinds
+        ]
+        self._kinds = [each for each in strikes if each[0] not in LOSING]
+        self._losing = [each for each in strikes if each[0] in LOSING]
+
+    def strike(self) -> None:
+        """One fault, or the healing of the network."""
+        world, tape = self._world, self._world.tape
+        if not self._kinds and not self._losing:
+            return
+        if (world.cuts or world.filters) and not tape.below(1_000) >= int(
+            1_000 * world.options.heal_share
+        ):
+            self.heal()
+            world.count("heal")
+            return
+        losing = self._losing if tape.chance(0.15) else ()
+        kind, strike = tape.choice(losing or self._kinds or self._losing)
+        place = tape.choice(world.nodes)
+        if strike(place):
+            world.count(kind)
+
+    # The network.
+
+    def heal(self) -> None:
+        """Every link works again, and connections come up anew."""
+        world = self._world
+        world.cuts.clear()
+        world.filters.clear()
+        places = list(world.processes)
+        for at, one in enumerate(places):
+            for other in places[at + 1 :]:
+                if one[:32] != other[:32]:
+                    world.connect(one, other)
+
+    def _cut(self, is_cut: Callable[[bytes, bytes], bool]) -> bool:
+        nodes = self._world.nodes
+        self._world.cuts = {
+            (one, other) for one in nodes for other in nodes if one != other and is_cut(one, other)
+        }
+        return bool(self._world.cuts)
+
+    def _halves(self, _: bytes) -> bool:
+        tape = self._world.tape
+        side = {node for node in self._world.nodes if tape.below(2)}
+        return self._cut(lambda one, other: (one in side) != (other in side))
+
+    def _isolation(self, place: bytes) -> bool:
+        return self._cut(lambda one, other: place in (one, other))
+
+    def _one_way(self, place: bytes) -> bool:
+        """One link loses everything in one direction."""
+        other = self._world.tape.choice(self._world.nodes)
+        if other == place:
+            return False
+        self._world.cuts.add((place, other))
+        return True
+
+    def _deaf(self, place: bytes) -> bool:
+        """A node sends and hears nothing (P10)."""
+        return self._cut(lambda _, other: other == place)
+
+    def _mute(self, place: bytes) -> bool:
+        """A node hears and nobody hears it (P10)."""
+        return self._cut(lambda one, _: one == place)
+
+    def _partial(self, place: bytes) -> bool:
+        """A node is left with one neighbour, while the others see each other (P9)."""
+        only = self._world.tape.choice(self._world.nodes)
+        return self._cut(lambda one, other: place in (one, other) and only not in (one, other))
+
+    def _filter(self, place: bytes) -> bool:
+        """One kind of message is lost, from one node to another or to all."""
+        tape, nodes = self._world.tape, self._world.nodes
+        kind = tape.choice(FILTERED)
+        targets = nodes if tape.below(2) else (tape.choice(nodes),)
+        for other in targets:
+            if other != place:
+                self._world.filters[(place, other)] = kind
+        return True
+
+    def _reconnect(self, place: bytes) -> bool:
+        other = self._world.tape.choice(self._world.nodes)
+        if other == place:
+            return False
+        self._world.connect(place, other)
+        return True
+
+    # Processes.
+
+    def _crash(self, place: bytes) -> bool:
+        if place not in self._world.processes:
+            return False
+        self._world.crash(place)
+        self._world.restart_later(place)
+        return True
+
+    def _crash_between_effects(self, place: bytes) -> bool:
+        """The next inputs are carried out in part (P2, P40, P45); counted when it happens."""
+        process = self._world.processes.get(place)
+        if process is not None and process.fuse is None:
+            process.fuse = self._world.tape.below(12)
+        return False
+
+    def _restart_all(self, _: bytes) -> bool:
+        """The power fails everywhere (P45); now and then, or nothing else would happen."""
+        world = self._world
+        if not world.tape.chance(0.2):
+            return False
+        for place in list(world.processes):
+            world.crash(place)
+            world.restart_later(place)
+        return True
+
+    def _pause(self, place: bytes) -> bool:
+        """The process stands still, and then finds everything at once (P49, P50)."""
+        world = self._world
+        process = world.processes.get(place)
+        if process is None or process.paused:
+            return False
+        process.paused = True
+        length = world.tape.below(6 * world.options.timeout_ms) + 1
+        world.at(length, world.resume, place, process.life)
+        return True
+
+    # Disks.
+
+    def _fail_next(self, place: bytes, kind: str) -> bool:
+        """The next write fails (P42); counted when it does."""
+        disk = self._world.disks[place]
+        if disk.failing or disk.damaged:
+            return False
+        disk.failing = kind
+        return False
+
+    def _fsync_failed(self, place: bytes) -> bool:
+        return self._fail_next(place, "fsync-failed")
+
+    def _fsync_failed_kept(self, place: bytes) -> bool:
+        return self._fail_next(place, "fsync-failed-kept")
+
+    def _disk_full(self, place: bytes) -> bool:
+        return self._fail_next(place, "disk-full")
+
+    def _slow_disk(self, place: bytes) -> bool:
+        """Writes take longer than an election for a while (P47)."""
+        world = self._world
+        disk = world.disks[place]
+        disk.delay_ms = world.tape.below(3 * world.options.timeout_ms)
+        world.at(4 * world.options.timeout_ms, self._fast_again, place)
+        return True
+
+    def _fast_again(self, place: bytes) -> None:
+        self._world.disks[place].delay_ms = 0
+
+    # What a node does not survive under its key.
+
+    def _may_lose(self, place: bytes) -> bool:
+        world = self._world
+        lost = sum(bool(disk.damaged) for disk in world.disks.values())
+        voters = len(world.voters)
+        return not world.disks[place].damaged and 2 * (lost + 1) < voters
+
+    def _lose(self, place: bytes, why: str) -> None:
+        world = self._world
+        if place in world.processes:
+            world.crash(place)
+        world.disks[place].damaged = why
+        world.restart_later(place)
+
+    def _bit_rot(self, place: bytes) -> bool:
+        """Values on a disk are damaged: reading one ends the node, nothing is repaired (P43)."""
+        disk = self._world.disks[place]
+        if not disk.tip_height or not self._may_lose(place):
+            return False
+        disk.rotten = {store_keys.TIP_MARK, store_keys.entry_key(disk.tip_height)}
+        self._lose(place, "bit-rot")
+        return True
+
+    def _misdirected_read(self, place: bytes) -> bool:
+        """An entry is read back from another's place, whole and with a good checksum (P46)."""
+        disk = self._world.disks[place]
+        last = disk.last_entry
+        if last < 2 or not self._may_lose(place):
+            return False
+        read, instead = last, last - 1 - self._world.tape.below(min(3, last - 1))
+        disk.misdirected = {store_keys.entry_key(read): store_keys.entry_key(instead)}
+        self._lose(place, "misdirected-read")
+        return True
+
+    def _store_went_back(self, place: bytes) -> bool:
+        """A backup of the store is restored; keys and watermark are never part of one (A7)."""
+        disk = self._world.disks[place]
+        backup = self._backups.get(place)
+        if backup is None:
+            self._backups[place] = disk.copy()
+            return False
+        if backup.batch_number == disk.watermark.batch_number or not self._may_lose(place):
+            return False
+        self._lose(place, "store-went-back")
+        self._world.disks[place].go_back(backup)
+        return True
+
+    def _lost_disk(self, place: bytes) -> bool:
+        """The disk is new and empty."""
+        disk = self._world.disks[place]
+        if not disk.watermark.batch_number or not self._may_lose(place):
+            return False
+        self._lose(place, "lost-disk")
+        disk.go_back(Disk())
+        return True
+
+    # Clocks.
+
+    def _clock_jump(self, place: bytes) -> bool:
+        """A clock jumps, forward or back, or becomes right again."""
+        world = self._world
+        most = world.options.clock_jump_ms
+        world.set_skew(place, world.tape.choice((0, 1, -1)) * world.tape.below(most + 1))
+        return True

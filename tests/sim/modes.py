@@ -1,0 +1,3 @@
+"""The kinds of run there are."""
+
+MODES = ("crash",)

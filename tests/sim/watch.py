@@ -1,0 +1,322 @@
+"""What must hold after every step, checked as it changes: cheap, and at the step that broke it.
+
+| invariant (Raft figure 3, and ours)                              | where                  |
+|------------------------------------------------------------------|------------------------|
+| election safety: one leader a term                               | `_role_changed`        |
+| term and commit index only rise; on disk also across restarts    | `stepped`, `written`   |
+| one vote a term, across restarts                                 | `sending`, `written`   |
+| leader append-only                                               | `_log_changed`         |
+| log matching: (index, term) names one entry and all before it    | `_log_changed`         |
+| leader completeness                                              | `_new_leader`          |
+| committed is durable on a quorum of the configuration in force   | `_committed`           |
+| only entries of a leader's own term are committed by counting    | `_committed`           |
+| nobody commits what no leader committed                          | `_committed`           |
+| state machine safety: one block a height                         | `_executed`            |
+| a block's time is within a majority's clocks                     | `_executed`            |
+| what a leader counts as held by a peer is on that peer's disk    | `_leads`               |
+| in flight, uncommitted and evidence stay within their limits     | `_leads`, `written`    |
+| what a message rests on is durable when it leaves                | `sending`              |
+| no node signs two contradicting statements                       | `signed`               |
+| every record is in the ledger once; nobody but its sender is told | `written`             |
+
+Where some nodes lie, only what an honest node does by itself is checked, and `sim.verdicts` looks
+at certificates afterwards.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from consensus import HardState, Raft, Role, Settings
+from consensus import messages as m
+from ledger import store_keys
+from ledger.certificates import check_form
+from ledger.evidence import parse_evidence
+from node import ports
+from node.messages import Cosignatures
+from node.replica import Replica
+from sim.disk import Disk
+
+FUTURE_MS_MAX = 2_000
+EVIDENCE_MAX = 64
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A node as it was after its last step. hashes: of its log's entries by index."""
+
+    term: int = 0
+    role: Role = Role.FOLLOWER
+    commit: int = 0
+    applied: int = 0
+    height: int = 0
+    hashes: list[bytes] = field(default_factory=lambda: [b""])
+    matches: dict[bytes, int] = field(default_factory=dict)
+    evidence: int = 0
+
+
+class Watch:
+    """The invariants of one world. clock_bound(): latest block time that is possible now, in ms."""
+
+    def __init__(
+        self,
+        disks: dict[bytes, Disk],
+        *,
+        liars: frozenset[bytes],
+        clock_bound: Callable[[], int],
+        ledger_id: bytes,
+        limits: Settings,
+    ) -> None:
+        self._disks = disks
+        self._limits = limits
+        self._liars = liars
+        self._clock_bound = clock_bound
+        self._ledger_id = ledger_id
+        self._seen = {node: _Seen() for node in disks}
+        self.leaders: dict[int, bytes] = {}
+        self.blocks: dict[int, bytes] = {}
+        self.places: dict[bytes, bytes] = {}
+        self.accusations: list[tuple[bytes, str]] = []
+        self._record_at: dict[bytes, bytes] = {}
+        self._entries: dict[tuple[int, int], bytes] = {}
+        self._commits: list[tuple[bytes, int]] = [(b"", 0)]
+        self.votes: dict[tuple[bytes, int], bytes] = {}
+        self.signed_checkpoints: dict[tuple[bytes, int], bytes] = {}
+        self._proposals: dict[tuple[bytes, bytes], bytes] = {}
+
+    @property
+    def committed(self) -> int:
+        """The last entry that any leader has committed."""
+        return len(self._commits) - 1
+
+    def admitted(self, node: bytes) -> None:
+        """A new node."""
+        self._seen[node] = _Seen()
+
+    # Steps.
+
+    def started(self, node: bytes, replica: Replica) -> None:
+        """A life begins from what is durable, and nothing durable is behind an earlier life."""
+        seen = self._seen[node]
+        disk = self._disks[node]
+        raft = replica.raft
+        seen.role, seen.term = raft.role, raft.term
+        assert raft.term == disk.hard_state.term, "a restart changed the term"
+        assert raft.vote == disk.hard_state.vote, "a restart changed the vote"
+        assert raft.commit_index >= disk.hard_state.commit, "a restart lost the commit index"
+        seen.commit, seen.height = raft.commit_index, disk.tip_height
+        seen.matches.clear()
+        self._log_changed(node, seen, raft)
+        assert replica.chain.tip.height == seen.height, "a restart changed the executed height"
+
+    def stepped(self, node: bytes, replica: Replica) -> None:
+        """An honest node has taken an input and its effects are under way."""
+        raft = replica.raft
+        seen = self._seen[node]
+        role, term = raft.role, raft.term
+        if term != seen.term or role is not seen.role:
+            self._role_changed(node, seen, replica)
+        last = raft.last_index
+        if last != len(seen.hashes) - 1 or (
+            last > raft.compacted_index and raft.entry(last).hash != seen.hashes[last]
+        ):
+            self._log_changed(node, seen, raft)
+        if raft.commit_index != seen.commit:
+            self._committed(seen, raft)
+        tip = replica.chain.tip
+        if tip.height != seen.height:
+            self._executed(seen, replica)
+        if role is Role.LEADER:
+            self._leads(node, seen, replica)
+
+    def _role_changed(self, node: bytes, seen: _Seen, replica: Replica) -> None:
+        raft = replica.raft
+        assert raft.term >= seen.term, "a term went back"
+        if raft.role is Role.LEADER and (seen.role is not Role.LEADER or raft.term != seen.term):
+            seen.matches.clear()
+            self._new_leader(node, raft)
+        seen.term, seen.role = raft.term, raft.role
+
+    def _new_leader(self, node: bytes, raft: Raft) -> None:
+        term = raft.term
+        if self._liars:
+            return
+        known = self.leaders.setdefault(term, node)
+        assert known == node, f"two leaders in term {term}"
+        index = self.committed
+        while index and self._commits[index][1] >= term:
+            index -= 1
+        if index > raft.compacted_index:
+            held = raft.last_index >= index and raft.entry(index).hash == self._commits[index][0]
+            assert held, "a new leader lacks a committed entry"
+
+    def _log_changed(self, node: bytes, seen: _Seen, raft: Raft) -> None:
+        """Compares the entries that are new, from the log's end down to what was there before."""
+        hashes, last = seen.hashes, raft.last_index
+        was_last = len(hashes) - 1
+        del hashes[last + 1 :]
+        fresh = []
+        index = last
+        while index > raft.compacted_index:
+            logged = raft.entry(index)
+            if index < len(hashes) and hashes[index] == logged.hash:
+                break
+            fresh.append(logged)
+            index -= 1
+        while len(hashes) <= last:
+            hashes.append(b"")
+        replaced = min(index, last) < was_last
+        if replaced:
+            leads = seen.role is Role.LEADER and raft.role is Role.LEADER
+            assert not (leads and seen.term == raft.term), "a leader replaced its own entries"
+            assert index >= seen.commit, "a committed entry was removed"
+        for logged in fresh:
+            hashes[logged.entry.index] = logged.hash
+            if not self._liars:
+                place = (logged.entry.index, logged.entry.term)
+                known = self._entries.setdefault(place, logged.hash)
+                assert known == logged.hash, "two logs differ in one term and index"
+
+    def _committed(self, seen: _Seen, raft: Raft) -> None:
+        commit = raft.commit_index
+        assert commit >= seen.commit, "a commit index went back"
+        assert raft.applied_index <= commit <= raft.last_index, "committed beyond the log's end"
+        seen.commit = commit
+        if self._liars:
+            return
+        if raft.role is Role.LEADER and commit > self.committed:
+            self._commit_newly(seen, raft, commit)
+        assert commit <= self.committed, "a node commits what no leader has committed"
+        if commit > raft.compacted_index:
+            assert seen.hashes[commit] == self._commits[commit][0], "another entry is committed"
+
+    def _commit_newly(self, seen: _Seen, raft: Raft, commit: int) -> None:
+        entry_hash = seen.hashes[commit]
+        assert raft.term_at(commit) == raft.term, "an older term's entry is committed by counting"
+        for voters in filter(None, (raft.configuration.voters, raft.configuration.incoming)):
+            held = sum(self._disks[node].holds(commit, entry_hash) for node in voters)
+            assert 2 * held > len(voters), "committed, and not durable on a quorum"
+        for index in range(self.committed + 1, commit + 1):
+            self._commits.append((seen.hashes[index], raft.term))
+
+    def _executed(self, seen: _Seen, replica: Replica) -> None:
+        tip = replica.chain.tip
+        assert tip.height > seen.height, "an executed block went back"
+        assert tip.height <= replica.raft.commit_index, "executed, and not committed"
+        seen.height = tip.height
+        if not self._liars:
+            known = self.blocks.setdefault(tip.height, tip.block_hash)
+            assert known == tip.block_hash, "two nodes executed another block at one height"
+            assert tip.time_ms <= self._clock_bound(), "a block is ahead of a majority's clocks"
+
+    def _leads(self, node: bytes, seen: _Seen, replica: Replica) -> None:
+        raft = replica.raft
+        limits = self._limits
+        size = raft.uncommitted_bytes
+        assert size <= limits.uncommitted_bytes_max + limits.append_bytes_max, "uncommitted grows"
+        for peer in raft.configuration.members:
+            progress = raft.progress(peer)
+            if progress is None:
+                continue
+            match = progress.match
+            known = seen.matches.get(peer, 0)
+            if match != known:
+                assert match > known, "a match index went back"
+                seen.matches[peer] = match
+                if peer not in self._liars and node not in self._liars:
+                    held = match <= raft.compacted_index or self._disks[peer].holds(
+                        match, raft.entry(match).hash
+                    )
+                    assert held, "a leader counts an entry that its peer does not hold"
+            assert len(progress.in_flight) <= limits.in_flight_messages_max, "in flight grows"
+            assert (
+                progress.in_flight_bytes <= limits.in_flight_bytes_max + limits.append_bytes_max
+            ), "bytes in flight grow"
+
+    # Messages.
+
+    def sending(self, node: bytes, peer: bytes, message: Any) -> None:
+        """A message of an honest node leaves: what it rests on must be durable by now."""
+        match message:
+            case m.AppendReply():
+                disk = self._disks[node]
+                assert disk.hard_state.term >= message.term, "an answer left before its term"
+                held = disk.holds(message.index, message.hash)
+                assert held or not message.index, "an acknowledged entry is not durable"
+            case m.VoteRequest():
+                self._voted(node, message.term, node)
+            case m.VoteReply() if message.granted:
+                self._voted(node, message.term, peer)
+            case m.Append() | m.Heartbeat():
+                disk = self._disks[node]
+                assert disk.hard_state.term >= message.term, "it leads in a term not durable"
+            case Cosignatures():
+                disk = self._disks[node]
+                top = max(signed.height for signed in message.checkpoints)
+                assert top <= disk.tip_height, "a signature left before its block was durable"
+                mark = disk.values.get(store_keys.SIGNED_MARK, b"")
+                assert top <= int.from_bytes(mark, "big"), "a signature left before it was kept"
+
+    def _voted(self, node: bytes, term: int, vote: bytes) -> None:
+        known = self.votes.setdefault((node, term), vote)
+        assert known == vote, f"two votes in term {term}"
+        hard = self._disks[node].hard_state
+        durable = hard.term > term or (hard.term == term and hard.vote == vote)
+        assert durable, "a vote left before it was durable"
+
+    def signed(self, node: bytes, purpose: str, message: bytes) -> None:
+        """An honest node signs: never two statements that contradict each other."""
+        if purpose == "checkpoint":
+            body = message.split(b"\n", 2)[2]
+            height = int(body.split(b"\nheight ")[1])
+            known = self.signed_checkpoints.setdefault((node, height), body)
+            assert known == body, "two checkpoints signed for one height"
+        else:
+            proposes = message.startswith(b"concordat/proposal/")
+            place = message[-80:-64] if proposes else message
+            known = self._proposals.setdefault((node, place), message)
+            assert known == message, "two proposals signed for one term and index"
+
+    # Disks.
+
+    def written(
+        self, node: bytes, batch: ports.Batch, *, before: HardState, height_before: int
+    ) -> None:
+        """A batch of an honest node is durable; before, height_before: what was, until now."""
+        disk = self._disks[node]
+        assert disk.tip_height >= height_before, "a durable height went back"
+        if store_keys.HARD_STATE_MARK in batch.puts:
+            hard = disk.hard_state
+            assert hard.term >= before.term, "a durable term went back"
+            assert hard.commit >= before.commit, "a durable commit index went back"
+            if hard.term == before.term and before.vote is not None:
+                assert hard.vote == before.vote, "a durable vote was changed"
+            if hard.vote is not None:
+                known = self.votes.setdefault((node, hard.term), hard.vote)
+                assert known == hard.vote, f"two votes in term {hard.term}"
+        for key, value in batch.puts.items():
+            prefix = key[:1]
+            if prefix == store_keys.RECORD and not self._liars:
+                known = self.places.setdefault(key[1:], value)
+                assert known == value, "a record is in the ledger twice"
+                assert self._record_at.setdefault(value[:8], key[1:]) == key[1:], "two at a leaf"
+            elif prefix == store_keys.EVIDENCE:
+                self._kept_evidence(node, value)
+
+    def _kept_evidence(self, node: bytes, value: bytes) -> None:
+        seen = self._seen[node]
+        seen.evidence += 1
+        assert seen.evidence <= EVIDENCE_MAX, "evidence grows"
+        self.accusations.append((node, type(parse_evidence(value)).__name__))
+
+    def certified(self, replica: Replica) -> None:
+        """A node says that a block is certified: it holds a certificate that says so too."""
+        certificate = replica.certificate
+        assert certificate is not None, "certified without a certificate"
+        sets = [list(voters) for voters in replica.chain.tip.voters.sets()]
+        check_form(certificate, ledger_id=self._ledger_id, voter_sets=sets)
+        body = certificate.checkpoint.body()
+        for entry in certificate.cosignatures:
+            if entry.node_id not in self._liars:
+                known = self.signed_checkpoints.get((entry.node_id, certificate.height))
+                assert known == body, "a certificate holds what its signer did not sign"
