@@ -12,6 +12,7 @@ It shares formats and contracts with the node, and neither consensus nor storage
     signed     what nodes have signed, as stores hold it
     blame      who signed two things of which no honest node signs both
     evidence   that, in a file that stands alone
+    gaps       both halves of every exchange, laid side by side
     memory     the last checkpoint that this auditor has seen of each ledger
     sources    where the bytes come from: a data directory, a live node
 """

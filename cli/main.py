@@ -8,6 +8,7 @@ from cli.audit import audit
 from cli.consortium import consortium
 from cli.exports import consistency, export
 from cli.forks import blame_command, compare_command
+from cli.gaps import gaps
 from cli.governance import add_key, propose, revoke_key, status, vote, withdraw
 from cli.proofs import check, prove
 from cli.sharing import dataset, exchange, grant, node
@@ -25,7 +26,7 @@ def main() -> None:
         sys.exit(1)
 
 
-for each in (blame_command, check, compare_command, consistency, export, prove):
+for each in (blame_command, check, compare_command, consistency, export, gaps, prove):
     audit.add_command(each)
 for command in (add_key, propose, revoke_key, status, vote, withdraw):
     consortium.add_command(command)

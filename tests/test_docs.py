@@ -16,6 +16,7 @@ import pytest
 import cli.main
 import node.__main__
 from audit.findings import FINDINGS
+from audit.gaps import GAPS
 from contracts.consortium import SETTINGS
 from contracts.refusals import REFUSALS
 from contracts.registry import CONTRACTS
@@ -93,6 +94,7 @@ def alarm_codes() -> set[str]:
         ("Refusals", set(REFUSALS)),
         ("Problems", set(PROBLEMS)),
         ("Audit findings", set(FINDINGS)),
+        ("Gaps", set(GAPS)),
         ("Exchanges", exchange_codes()),
         ("Peers", peer_codes()),
         ("Alarms", alarm_codes()),

@@ -1,0 +1,315 @@
+"""Both halves of every exchange, laid side by side: receipts, acknowledgements, voids. Pure.
+
+A provider's receipt says what it handed over, a consumer's acknowledgement what it received; both
+name the same commitments, so whoever holds the ledger's attachments sees every exchange in which
+they do not. What is missing or differs is a *gap*: a reason to ask both sides, not yet a guilt.
+
+    receipt ── acknowledgement      complete
+            ── void                 taken back: nothing, or not all of it, went out
+            ── neither, in time     open
+            ── neither, too late    a gap
+
+Records whose items were pruned or are withheld cannot be compared: they are counted apart, and an
+exchange that might be settled in one of them is not called a gap.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from audit.forks import Readable, leaves
+from contracts.exchanges import (
+    Acknowledgement,
+    Item,
+    Line,
+    Receipt,
+    ReceiptLine,
+    Void,
+    parse_item,
+)
+from contracts.registry import CONTRACTS
+from ledger import store_keys
+from ledger.attachments import attached_fault, parse_items
+from ledger.blocks import BlockHeader, parse_any_leaf
+from ledger.errors import Malformed
+from ledger.records import Record, parse_leaf
+from ledger.types import LeafIndex
+
+GRACE_MS = 3_600_000
+"""Default time within which an acknowledgement is expected, in milliseconds of block time."""
+
+GAPS: dict[str, str] = {
+    "unacknowledged": "The provider receipted it; the consumer did not acknowledge it in time.",
+    "without-receipt": "The consumer acknowledged it; the ledger has no receipt of it.",
+    "other-request": "Receipt and acknowledgement are of different requests.",
+    "other-response": "Receipt and acknowledgement are of different contents.",
+    "other-receipt": "The acknowledgement names another record or grant than the receipt's.",
+    "receipted-twice": "The provider receipted one exchange twice.",
+    "acknowledged-twice": "The consumer acknowledged one exchange twice.",
+    "voided-and-acknowledged": "The provider took it back; the consumer acknowledged it.",
+    "void-without-receipt": "The provider took back an exchange that it never receipted.",
+    "other-counts": "A line's rows or bytes are not the sum of its items'.",
+    "wrong-item": "An item is none that belongs into its record.",
+}
+"""Codes of gaps, and what each means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One exchange whose halves do not fit. height: of the record in which that shows.
+
+    exchange_id: 32 bytes; empty where a gap is a line's. grant_id: of that record's line.
+    """
+
+    code: str
+    exchange_id: bytes
+    grant_id: bytes
+    record_id: bytes
+    height: int
+    provider: str
+    consumer: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        assert self.code in GAPS, f"{self.code} is not in the table of gaps"
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """What was compared, up to the ledger's last block.
+
+    receipts, acknowledgements, voids: items. open: receipts still within their grace.
+    unheld: records whose items are not there. gaps: in the order of the ledger.
+    """
+
+    height: int = 0
+    tree_size: int = 0
+    time_ms: int = 0
+    receipts: int = 0
+    acknowledgements: int = 0
+    voids: int = 0
+    open: int = 0
+    unheld: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an item stands."""
+
+    record_id: bytes
+    grant_id: bytes
+    height: int
+    time_ms: int
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """The halves of one exchange so far."""
+
+    receipt: tuple[Receipt, _Place] | None = None
+    acknowledgement: tuple[Acknowledgement, _Place] | None = None
+    void: tuple[Void, _Place] | None = None
+
+
+class _Sides:
+    """Who consumes and who provides under each grant."""
+
+    def __init__(self) -> None:
+        self._grants: dict[bytes, tuple[str, str]] = {}
+
+    def learn(self, record: Record) -> None:
+        body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
+        self._grants[record.record_id] = (record.header.department, body.provider)
+
+    def of(self, grant_id: bytes) -> tuple[str, str]:
+        """Consumer and provider."""
+        return self._grants.get(grant_id, ("?", "?"))
+
+
+def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
+    """Compares both halves of every exchange in a ledger.
+
+    grace_ms: how long a receipt may wait for its acknowledgement, by the ledger's own time.
+    """
+    found = Reconciliation()
+    exchanges: dict[bytes, _Exchange] = {}
+    sides = _Sides()
+    unheld_since: dict[bytes, int] = {}
+    for header, records in _blocks(source):
+        found.height, found.time_ms = header.height, header.time_ms
+        found.tree_size = header.tree_size + header.record_count + 1
+        for index, record in records:
+            kind = record.header.kind
+            if kind == "grant.request":
+                sides.learn(record)
+            if kind not in _KINDS:
+                continue
+            items = _items(source, index, record)
+            if items is None:
+                found.unheld += 1
+                for line in _lines(record):
+                    unheld_since.setdefault(line.grant_id, header.height)
+                continue
+            for line, part in items:
+                place = _Place(record.record_id, line.grant_id, header.height, header.time_ms)
+                _take(found, exchanges, sides, record, place, line, part)
+    for exchange_id, halves in exchanges.items():
+        _judge(found, exchange_id, halves, sides, grace_ms=grace_ms, unheld=unheld_since)
+    found.gaps.sort(key=lambda gap: gap.height)
+    return found
+
+
+_KINDS = {
+    "exchange.receipts": Receipt,
+    "exchange.acknowledgements": Acknowledgement,
+    "exchange.voids": Void,
+}
+
+
+def _blocks(source: Readable) -> Iterator[tuple[BlockHeader, list[tuple[int, Record]]]]:
+    records: list[tuple[int, Record]] = []
+    for index, data in enumerate(leaves(source)):
+        leaf = parse_any_leaf(data)
+        if isinstance(leaf, BlockHeader):
+            yield leaf, records
+            records = []
+        else:
+            records.append((index, parse_leaf(data)))
+
+
+def _lines(record: Record) -> Sequence[ReceiptLine | Line]:
+    body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
+    lines: Sequence[ReceiptLine | Line] = body.lines
+    return lines
+
+
+def _items(
+    source: Readable, index: int, record: Record
+) -> list[tuple[ReceiptLine | Line, Sequence[bytes]]] | None:
+    """The record's items by line; None if they are not held, or are not those of its header."""
+    attached = source.get(store_keys.attached_key(LeafIndex(index)))
+    announced = record.header.attached
+    if attached is None or announced is None or attached_fault(announced, attached) is not None:
+        return None
+    items = parse_items(attached)
+    parts: list[tuple[ReceiptLine | Line, Sequence[bytes]]] = []
+    start = 0
+    for line in _lines(record):
+        parts.append((line, items[start : start + line.count]))
+        start += line.count
+    return parts
+
+
+def _take(
+    found: Reconciliation,
+    exchanges: dict[bytes, _Exchange],
+    sides: _Sides,
+    record: Record,
+    place: _Place,
+    line: ReceiptLine | Line,
+    part: Sequence[bytes],
+) -> None:
+    """One line's items."""
+
+    def gap(code: str, exchange_id: bytes, detail: str) -> None:
+        found.gaps.append(_gap(code, exchange_id, place, sides, detail))
+
+    parsed: list[Item] = []
+    for data in part:
+        try:
+            item = parse_item(data)
+        except Malformed as error:
+            gap("wrong-item", b"", str(error))
+            continue
+        if not isinstance(item, _KINDS[record.header.kind]):
+            gap("wrong-item", item.exchange_id, f"a {type(item).__name__.lower()}")
+            continue
+        parsed.append(item)
+        halves = exchanges.setdefault(item.exchange_id, _Exchange())
+        match item:
+            case Receipt():
+                found.receipts += 1
+                if halves.receipt is not None:
+                    gap("receipted-twice", item.exchange_id, _also(halves.receipt[1]))
+                    continue
+                halves.receipt = (item, place)
+            case Acknowledgement():
+                found.acknowledgements += 1
+                if halves.acknowledgement is not None:
+                    gap("acknowledged-twice", item.exchange_id, _also(halves.acknowledgement[1]))
+                    continue
+                halves.acknowledgement = (item, place)
+            case Void():
+                found.voids += 1
+                halves.void = (item, place)
+    if isinstance(line, ReceiptLine):
+        receipts = [item for item in parsed if isinstance(item, Receipt)]
+        rows = sum(item.rows for item in receipts)
+        size_bytes = sum(item.size_bytes for item in receipts)
+        if (rows, size_bytes) != (line.rows, line.size_bytes):
+            detail = (
+                f"the line says {line.rows} rows and {line.size_bytes} bytes, "
+                f"its items {rows} and {size_bytes}"
+            )
+            gap("other-counts", b"", detail)
+
+
+def _also(place: _Place) -> str:
+    return f"the first one is in record {place.record_id.hex()}, height {place.height}"
+
+
+def _judge(
+    found: Reconciliation,
+    exchange_id: bytes,
+    halves: _Exchange,
+    sides: _Sides,
+    *,
+    grace_ms: int,
+    unheld: dict[bytes, int],
+) -> None:
+    """One exchange, with everything that the ledger says of it."""
+
+    def gap(code: str, place: _Place, detail: str) -> None:
+        found.gaps.append(_gap(code, exchange_id, place, sides, detail))
+
+    if halves.receipt is None:
+        if halves.acknowledgement is not None:
+            place = halves.acknowledgement[1]
+            if place.grant_id not in unheld:
+                gap("without-receipt", place, "")
+        if halves.void is not None and halves.void[1].grant_id not in unheld:
+            gap("void-without-receipt", halves.void[1], "")
+        return
+    receipt, place = halves.receipt
+    if halves.acknowledgement is None:
+        if halves.void is not None:
+            return
+        waited_ms = found.time_ms - place.time_ms
+        if waited_ms <= grace_ms:
+            found.open += 1
+        elif unheld.get(place.grant_id, -1) < place.height:
+            gap("unacknowledged", place, f"since {waited_ms // 1000} s")
+        return
+    said, where = halves.acknowledgement
+    if halves.void is not None:
+        gap("voided-and-acknowledged", where, f"{halves.void[0].delivered_bytes} bytes went out")
+    if (said.receipt_record, where.grant_id) != (place.record_id, place.grant_id):
+        gap("other-receipt", where, f"the receipt is in record {place.record_id.hex()}")
+    if said.request != receipt.request:
+        gap("other-request", where, "")
+    if said.response != receipt.response:
+        gap("other-response", where, "")
+
+
+def _gap(code: str, exchange_id: bytes, place: _Place, sides: _Sides, detail: str) -> Gap:
+    consumer, provider = sides.of(place.grant_id)
+    return Gap(
+        code=code,
+        exchange_id=exchange_id,
+        grant_id=place.grant_id,
+        record_id=place.record_id,
+        height=place.height,
+        provider=provider,
+        consumer=consumer,
+        detail=detail,
+    )
