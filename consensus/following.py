@@ -3,8 +3,9 @@
 1. An append counts if the log holds its previous entry (Raft §5.3). Entries that are there already
    stay (P15), a conflicting suffix goes unless it is committed (P20), and the answer speaks of no
    more than the message proved (P16).
-2. A heartbeat commits only where the log ends in an entry of the leader's own term: then the whole
-   log is the leader's (log matching, Raft §5.3), whatever the heartbeat says (P19).
+2. What carries no entry commits only up to an entry of the leader's own term: then the whole log
+   up to there is the leader's (log matching, Raft §5.3), whatever a heartbeat says (P19), and
+   whatever an earlier leader signed twice (A1). Entries prove the log before them by their hashes.
 3. An offer of what is committed here already is answered and changes nothing (P38); else the
    driver is asked to fetch the state.
 4. A leader that signed two entries for one place, or would replace a committed one, is not followed
@@ -66,7 +67,8 @@ def receive_append(log: Log, proposals: Proposals, sender: NodeId, append: Appen
         if log.get(entry.index).entry != entry:
             return _refuse_second(log, proposals, entry)
         index, term = entry.index, entry.term
-    log.commit_to(min(append.commit, index))
+    if append.entries or log.term_at(index) == append.term:
+        log.commit_to(min(append.commit, index))
     return Received(Answer.MATCHED, RaftIndex(index))
 
 

@@ -19,6 +19,11 @@ settings.register_profile(
 settings.load_profile("concordat")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rewrite`: golden files take what happens now; read the difference before committing it."""
+    parser.addoption("--rewrite", action="store_true", help="rewrite tests/scenarios/*.txt")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of public vectors and data beside this checkout; skips where it is absent."""

@@ -1,0 +1,1 @@
+"""Small clusters of the consensus core alone: scripted, explored, and measured."""
