@@ -129,6 +129,31 @@ def change_setting(writer: Writer, name: str, value: int, reason: str) -> None:
     _propose(writer, reason, "change-setting", name=name, value=value)
 
 
+@propose.command("adopt-document")
+@click.argument("kind", type=click.Choice(["calendar", "vocabulary"]))
+@click.argument("publisher")
+@click.argument("document")
+@ReasonOption
+@writes
+def adopt_document(writer: Writer, kind: str, publisher: str, document: str, reason: str) -> None:
+    """Put the calendar or vocabulary in force that PUBLISHER put forward, by its digest."""
+    parts = {"kind": kind, "publisher": publisher, "document": document}
+    _propose(writer, reason, "adopt-document", **parts)
+
+
+@click.command("publish")
+@click.argument("kind", type=click.Choice(["calendar", "vocabulary"]))
+@click.argument("file", type=click.File("rb"))
+@writes
+def publish_document(writer: Writer, kind: str, file: Any) -> None:
+    """Put the calendar or vocabulary of the JSON FILE forward; ballots put it in force."""
+    try:
+        content = json.load(file)
+    except ValueError as error:
+        raise Failure(f"{file.name} is not JSON: {error}", "See docs/HTTP.md.") from None
+    writer.post(f"/v1/documents/{kind}", content)
+
+
 @click.command()
 @click.argument("proposal")
 @click.argument("ballot", type=click.Choice(["yes", "no"]))

@@ -9,9 +9,18 @@ from cli.consortium import consortium
 from cli.exports import consistency, export
 from cli.forks import blame_command, compare_command
 from cli.gaps import gaps
-from cli.governance import add_key, propose, revoke_key, status, vote, withdraw
+from cli.governance import (
+    add_key,
+    propose,
+    publish_document,
+    revoke_key,
+    status,
+    vote,
+    withdraw,
+)
+from cli.grants import emergency, grant
 from cli.proofs import check, prove
-from cli.sharing import dataset, exchange, grant, node
+from cli.sharing import dataset, exchange, node
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,9 +37,9 @@ def main() -> None:
 
 for each in (blame_command, check, compare_command, consistency, export, gaps, prove):
     audit.add_command(each)
-for command in (add_key, propose, revoke_key, status, vote, withdraw):
+for command in (add_key, propose, publish_document, revoke_key, status, vote, withdraw):
     consortium.add_command(command)
-for command in (audit, consortium, dataset, exchange, grant, node):
+for command in (audit, consortium, dataset, emergency, exchange, grant, node):
     main.add_command(command)
 
 

@@ -1,7 +1,6 @@
-"""`concordat dataset`, `grant`, `exchange` and `node`: a node's HTTP interface for people."""
+"""`concordat dataset`, `exchange` and `node`: a node's HTTP interface for people."""
 
 import json
-import time
 from typing import Any
 
 import click
@@ -9,8 +8,6 @@ import click
 from cli.client import connect, node_options
 from cli.show import Failure, JsonOption, console, emit_json, fields, table
 from cli.writing import DryOption, Writer, writes
-
-DAY_MS = 86_400_000
 
 
 @click.group()
@@ -101,123 +98,6 @@ def dataset_withdraw(writer: Writer, name: str, reason: str) -> None:
 
 
 @click.group()
-def grant() -> None:
-    """Who may read what, for which purpose."""
-
-
-@grant.command("list")
-@node_options
-@click.option("--consumer")
-@click.option("--provider")
-@click.option("--status")
-@JsonOption
-def grant_list(
-    url: str,
-    token: str | None,
-    consumer: str | None,
-    provider: str | None,
-    status: str | None,
-    as_json: bool,
-) -> None:
-    """Grants that fit."""
-    client = connect(url, token)
-    items = list(client.pages("/v1/grants", consumer=consumer, provider=provider, status=status))
-    if as_json:
-        emit_json(items)
-        return
-    rows = [
-        (
-            item["grant_id"][:16],
-            item["consumer"],
-            f"{item['provider']}/{item['dataset']}",
-            item["purpose"],
-            item["why_not"] or "active",
-            item["exchanges"],
-            item["denied"],
-        )
-        for item in items
-    ]
-    columns = ("grant", "consumer", "dataset", "purpose", "standing", "exchanges", "denied")
-    table("grants", columns, rows)
-
-
-@grant.command("show")
-@node_options
-@click.argument("grant_id")
-@JsonOption
-def grant_show(url: str, token: str | None, grant_id: str, as_json: bool) -> None:
-    """One grant, and whether it lets an exchange through now."""
-    value = connect(url, token).get(f"/v1/grants/{grant_id}")
-    if as_json:
-        emit_json(value)
-    else:
-        fields(f"grant {grant_id[:16]}…", value)
-
-
-@grant.command("request")
-@click.argument("dataset_name", metavar="PUBLISHER/DATASET")
-@click.option("--field", "names", multiple=True, required=True)
-@click.option("--purpose", required=True)
-@click.option("--legal-basis", required=True)
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True)
-@click.option("--exchanges-max", type=click.IntRange(0), default=0, help="0: no limit.")
-@click.option("--rows-max", type=click.IntRange(0), default=0, help="0: no limit.")
-@click.option("--onward", is_flag=True, help="Ask for the right to share further.")
-@writes
-def grant_request(
-    writer: Writer,
-    dataset_name: str,
-    names: tuple[str, ...],
-    purpose: str,
-    legal_basis: str,
-    days: int,
-    exchanges_max: int,
-    rows_max: int,
-    onward: bool,
-) -> None:
-    """Ask for a grant; the answer's record id is the grant's id."""
-    provider, _, name = dataset_name.partition("/")
-    now_ms = time.time_ns() // 1_000_000
-    body = {
-        "provider": provider,
-        "dataset": name,
-        "fields": list(names),
-        "purpose": purpose,
-        "legal_basis": legal_basis,
-        "valid_from_ms": now_ms,
-        "valid_until_ms": now_ms + days * DAY_MS,
-        "exchanges_max": exchanges_max,
-        "rows_max": rows_max,
-        "onward": onward,
-    }
-    writer.post("/v1/grants", body)
-
-
-@grant.command("approve")
-@click.argument("grant_id")
-@writes
-def grant_approve(writer: Writer, grant_id: str) -> None:
-    """Say yes, as the provider."""
-    writer.post(f"/v1/grants/{grant_id}/approve", None)
-
-
-def _decision(name: str, words: str) -> click.Command:
-    @click.command(name, help=words)
-    @click.argument("grant_id")
-    @click.option("--reason", required=True)
-    @writes
-    def decide(writer: Writer, grant_id: str, reason: str) -> None:
-        writer.post(f"/v1/grants/{grant_id}/{name}", {"reason": reason})
-
-    return decide
-
-
-grant.add_command(_decision("refuse", "Say no, as the provider, with a reason."))
-grant.add_command(_decision("revoke", "End a grant, as the provider; nothing more goes out."))
-grant.add_command(_decision("withdraw", "Give a grant back, as the consumer."))
-
-
-@click.group()
 def exchange() -> None:
     """Data under a grant."""
 
@@ -225,8 +105,8 @@ def exchange() -> None:
 @exchange.command("get")
 @node_options
 @click.argument("grant_id")
-@click.option("--purpose", required=True, help="As the grant states it.")
-@click.option("--case", default="", help="Case number; only a commitment enters the ledger.")
+@click.option("--purpose", required=True, help="The grant's term.")
+@click.option("--case", required=True, help="Case number; only a commitment enters the ledger.")
 @click.option("--where", multiple=True, help="field=value; more than one must all hold.")
 @click.option("--query", help='JSON instead of --where: {"where": {"age": {">=": 18}}}.')
 @click.option("--field", "names", multiple=True, help="Fewer fields than the grant names.")

@@ -9,8 +9,12 @@ auditor comes to the same answer.
     governance   proposals and ballots about that
     membership   what can be decided, and what each decision changes
     keys         record keys that a department adds and revokes by itself
-    catalog      datasets and their fields
+    catalog      datasets and their fields          offers       what makes and changes them
     grants       who may read what, for which purpose, on which legal basis, until when
+    limits       how much, how often, at what hours  lifecycle    what moves a grant
+    emergencies  two people start one, and it is reviewed afterwards
+    calendars    working days                       vocabularies purposes and legal bases
+    adoption     documents of the whole consortium: which calendar, which vocabulary
     exchanges    receipts, acknowledgements, denials, voids
     registry     which contract judges which kind
     machine      a whole entry: every check, every contract, the block

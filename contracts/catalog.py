@@ -1,28 +1,32 @@
-"""The catalogue: which datasets a department offers, field by field.
+"""The catalogue: which datasets there are, field by field, and on what terms they are shared.
 
-`dataset.publish` and `dataset.change` carry a document, the `Description`; `dataset.withdraw` ends
-a dataset for good. A change may add fields and rewrite words, and never takes away what a grant may
-rely on.
+Formats and look-ups; what makes and changes a dataset is in `contracts.offers`.
 """
 
-from hashlib import sha256
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from contracts.context import Context
-from contracts.refusals import Refusal
-from contracts.state import View, dataset_key, datasets_list
-from ledger.codec import Decoder, Format, encode
-from ledger.errors import Malformed
+from contracts.state import View, dataset_key
+from ledger.codec import Decoder, Format
 from ledger.records import DOCUMENT_BYTES_MAX
 from ledger.types import Hash, Identifier, Natural
 
 FIELDS_MAX = 256
 """Limit of the fields of one dataset."""
 
+CO_APPROVERS_MAX = 8
+"""Limit of the departments that approve beside a publisher."""
+
+ORIGINS_MAX = 2
+"""Limit of the grants from which one dataset is derived."""
+
+DERIVATIONS_MAX = 2
+"""How often data may be shared onward: a dataset derived from one so often derived is refused."""
+
 FieldName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,62}\Z")]
 FieldType = Literal["text", "integer", "decimal", "date", "boolean", "timestamp"]
+Sharing = Literal["open", "conditional", "closed"]
 Words = Annotated[str, Meta(max_length=2000)]
 
 
@@ -51,12 +55,17 @@ class DatasetOffer(Format, frozen=True):
 
     classification: how sensitive. sharing: "open" to every member on request, "conditional" on the
     publisher's decision, "closed" to all. authoritative: whether this is the source others copy.
+    co_approvers: departments that have to approve each grant beside the publisher, a data
+    protection office say; sorted. derived_from: grants of the publisher that allow onward sharing
+    and under which it got the data; sorted. What is derived is shared only while they stand.
     """
 
     name: Identifier
     classification: Literal["public", "internal", "personal", "sensitive"]
-    sharing: Literal["open", "conditional", "closed"]
+    sharing: Sharing
     authoritative: bool
+    co_approvers: Annotated[tuple[Identifier, ...], Meta(max_length=CO_APPROVERS_MAX)] = ()
+    derived_from: Annotated[tuple[Hash, ...], Meta(max_length=ORIGINS_MAX)] = ()
 
 
 class DatasetWithdraw(Format, frozen=True):
@@ -67,7 +76,10 @@ class DatasetWithdraw(Format, frozen=True):
 
 
 class Dataset(Format, frozen=True):
-    """A dataset in the state. version: 1, then one more with each change."""
+    """A dataset in the state. version: 1, then one more with each change.
+
+    derivations: 0 at a source, one more than at its origins if derived.
+    """
 
     publisher: Identifier
     offer: DatasetOffer
@@ -78,6 +90,7 @@ class Dataset(Format, frozen=True):
     version: Natural
     status: Literal["offered", "withdrawn"]
     changed_height: Natural
+    derivations: Natural
 
     def type_of(self, field: str) -> str | None:
         """A field's type; None if there is no such field."""
@@ -99,87 +112,3 @@ def dataset(view: View, publisher: str, name: str) -> Dataset | None:
     """A dataset, withdrawn or not; None if there never was one."""
     value = view.get(dataset_key(publisher, name))
     return None if value is None else _DATASET.decode(value)
-
-
-def publish(context: Context, body: DatasetOffer) -> Refusal | None:
-    """A department offers a new dataset."""
-    if dataset(context.state, context.department, body.name) is not None:
-        return Refusal("dataset-exists", f"{context.department}/{body.name}")
-    described = _described(context)
-    if isinstance(described, Refusal):
-        return described
-    _put(context, body, described, version=1)
-    context.state.append(datasets_list(context.department), [body.name.encode("ascii")])
-    return None
-
-
-def change(context: Context, body: DatasetOffer) -> Refusal | None:
-    """The publisher rewrites a dataset's description or offer."""
-    known = dataset(context.state, context.department, body.name)
-    if known is None:
-        return Refusal("unknown-dataset", f"{context.department}/{body.name}")
-    if known.status == "withdrawn":
-        return Refusal("dataset-withdrawn", f"{context.department}/{body.name}")
-    described = _described(context)
-    if isinstance(described, Refusal):
-        return described
-    offered = {(field.name, field.type) for field in described.fields}
-    gone = [name for name, kind in known.fields if (name, kind) not in offered]
-    if gone or known.subject_field != described.subject_field:
-        what = f"fields {', '.join(gone)}" if gone else "the field that identifies the subject"
-        return Refusal("incompatible-change", what)
-    _put(context, body, described, version=known.version + 1)
-    return None
-
-
-def withdraw(context: Context, body: DatasetWithdraw) -> Refusal | None:
-    """The publisher ends a dataset; grants on it no longer let anything through."""
-    known = dataset(context.state, context.department, body.name)
-    if known is None:
-        return Refusal("unknown-dataset", f"{context.department}/{body.name}")
-    if known.status == "withdrawn":
-        return Refusal("dataset-withdrawn", f"{context.department}/{body.name}")
-    ended = Dataset(
-        known.publisher,
-        known.offer,
-        known.title,
-        known.fields,
-        known.subject_field,
-        known.document,
-        known.version,
-        "withdrawn",
-        context.height,
-    )
-    context.state.put(dataset_key(context.department, body.name), encode(ended))
-    return None
-
-
-def _described(context: Context) -> Description | Refusal:
-    if context.document is None:
-        return Refusal("invalid-dataset", "its description is not attached as a document")
-    try:
-        described = parse_description(context.document)
-    except Malformed as error:
-        return Refusal("invalid-dataset", str(error))
-    names = [field.name for field in described.fields]
-    if len(set(names)) != len(names):
-        return Refusal("invalid-dataset", "a field is described twice")
-    if described.subject_field is not None and described.subject_field not in names:
-        return Refusal("invalid-dataset", "the field that identifies the subject is not described")
-    return described
-
-
-def _put(context: Context, body: DatasetOffer, described: Description, *, version: int) -> None:
-    assert context.document is not None
-    value = Dataset(
-        publisher=context.department,
-        offer=body,
-        title=described.title,
-        fields=tuple((field.name, field.type) for field in described.fields),
-        subject_field=described.subject_field,
-        document=sha256(context.document).digest(),
-        version=version,
-        status="offered",
-        changed_height=context.height,
-    )
-    context.state.put(dataset_key(context.department, body.name), encode(value))

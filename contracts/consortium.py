@@ -65,8 +65,30 @@ class SettingRule:
 _DAY_MS = 86_400_000
 
 SETTINGS: dict[str, SettingRule] = {
+    "accept-days-closed": SettingRule(5, 0, 250, "working days to take a request into review"),
+    "accept-days-conditional": SettingRule(3, 0, 250, "working days to take a request into review"),
+    "accept-days-open": SettingRule(1, 0, 250, "working days to take a request into review"),
+    "decide-days-closed": SettingRule(20, 0, 250, "working days to decide a request"),
+    "decide-days-conditional": SettingRule(10, 0, 250, "working days to decide a request"),
+    "decide-days-open": SettingRule(1, 0, 250, "working days to decide a request"),
     "department-ballots-percent": SettingRule(
         66, 50, 99, "departments are changed by more than so many percent of those in force"
+    ),
+    "emergency-confirm-ms": SettingRule(
+        3_600_000, 60_000, 86_400_000, "how long a declared emergency may wait for its confirmation"
+    ),
+    "emergency-exchanges-max": SettingRule(
+        1_000, 1, 1_000_000, "exchanges that an emergency grant may allow"
+    ),
+    "emergency-fields-max": SettingRule(8, 1, 256, "fields that an emergency grant may name"),
+    "emergency-review-ms": SettingRule(
+        86_400_000,
+        60_000,
+        2_678_400_000,
+        "how long after its confirmation an emergency is reviewed",
+    ),
+    "emergency-validity-max-ms": SettingRule(
+        259_200_000, 60_000, 2_678_400_000, "the longest validity of an emergency grant"
     ),
     "grant-validity-max-ms": SettingRule(
         5 * 366 * _DAY_MS, 1_000, 100 * 366 * _DAY_MS, "the longest validity of a grant"

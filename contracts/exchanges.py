@@ -13,14 +13,16 @@ import msgspec
 from msgspec import Meta
 
 from contracts.context import Context
-from contracts.grants import Grant, Purpose, exhausted, grant, put_grant, standing
+from contracts.grants import Grant, exhausted, grant, put_grant, standing
+from contracts.limits import Counts
 from contracts.refusals import Refusal
 from contracts.state import View, receipts_list
+from contracts.vocabularies import TermName
 from ledger.attachments import items_root
 from ledger.codec import Decoder, Format
 from ledger.types import Hash, Identifier, Natural, PublicKey, Signature
 
-LINES_MAX = 32
+LINES_MAX = 16
 """Limit of the lines, and so of the grants, in one record."""
 
 QUERY_BYTES_MAX = 64 * 1024
@@ -33,9 +35,15 @@ Count = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class ReceiptLine(Format, frozen=True):
-    """What was exchanged under one grant: exchanges, rows, bytes of content, root of the items."""
+    """What was exchanged under one grant: exchanges, rows, bytes of content, root of the items.
+
+    version, purpose, legal_basis: of the grant, as each of these exchanges was made under them.
+    """
 
     grant_id: Hash
+    version: Natural
+    purpose: TermName
+    legal_basis: TermName
     count: Count
     rows: Natural
     size_bytes: Natural
@@ -131,7 +139,8 @@ _ITEM: Decoder[Item] = Decoder(Item, what="exchange item", bytes_max=4096)
 class ExchangeRequest(Format, frozen=True):
     """What a consumer's node sends to the provider's, signed with a record key of the consumer.
 
-    purpose: the grant's. fields: what is asked for, at most the granted ones. query: JSON.
+    grant_version: of the grant, as its consumer knows it. purpose: the grant's. fields: what is
+    asked for, at most the granted ones. query: JSON.
     request_blinding: opens the commitment to the query. case: commitment to the case number.
     created_ms: Unix time; providers take requests of the last minutes only.
     """
@@ -142,7 +151,8 @@ class ExchangeRequest(Format, frozen=True):
     exchange_id: Hash
     consumer: Identifier
     actor: Annotated[str, Meta(min_length=1, max_length=128)]
-    purpose: Purpose
+    grant_version: Natural
+    purpose: TermName
     fields: Annotated[tuple[str, ...], Meta(min_length=1, max_length=256)]
     query: Annotated[bytes, Meta(max_length=QUERY_BYTES_MAX)]
     request_blinding: Hash
@@ -195,12 +205,25 @@ def admissible(
     refusal = standing(view, value, time_ms=time_ms)
     if refusal is not None:
         return refusal
-    if asked.purpose != value.request.purpose:
-        return Refusal("purpose-mismatch", f"the grant is for: {value.request.purpose}")
+    refusal = _other_right(value, asked.grant_version, asked.purpose, value.request.legal_basis)
+    if refusal is not None:
+        return refusal
     extra = sorted(set(asked.fields) - set(value.request.fields))
     if extra:
         return Refusal("not-granted-field", ", ".join(extra))
-    return exhausted(value, exchanges=1, rows=0)
+    return exhausted(value, Counts(1), time_ms=time_ms)
+
+
+def _other_right(value: Grant, version: int, purpose: str, legal_basis: str) -> Refusal | None:
+    """Why an exchange is not under the right that the grant gives: another version of it, another
+    purpose or another legal basis."""
+    if version != value.version:
+        return Refusal("other-version", f"version {value.version} is in force, not {version}")
+    if purpose != value.request.purpose:
+        return Refusal("purpose-mismatch", f"the grant is for {value.request.purpose}")
+    if legal_basis != value.request.legal_basis:
+        return Refusal("legal-basis-mismatch", f"the grant rests on {value.request.legal_basis}")
+    return None
 
 
 def lines_fault(lines: Sequence[ReceiptLine | Line], items: Sequence[bytes]) -> str | None:
@@ -225,20 +248,18 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
             return Refusal("unknown-grant", line.grant_id.hex())
         if known.request.provider != context.department:
             return Refusal("not-the-provider", f"{known.request.provider} provides this data")
-        refusal = standing(context.state, known, time_ms=context.time_ms) or exhausted(
-            known, exchanges=line.count, rows=line.rows
+        more = Counts(line.count, line.rows, line.size_bytes)
+        refusal = (
+            standing(context.state, known, time_ms=context.time_ms)
+            or _other_right(known, line.version, line.purpose, line.legal_basis)
+            or exhausted(known, more, time_ms=context.time_ms)
         )
         if refusal is not None:
             return refusal
-        if max(known.rows + line.rows, known.size_bytes + line.size_bytes) > TOTAL_MAX:
+        total = known.total.plus(more)
+        if max(total.rows, total.size_bytes) > TOTAL_MAX:
             return Refusal("invalid-lines", f"rows or bytes beyond {TOTAL_MAX} in all")
-        counted = msgspec.structs.replace(
-            known,
-            exchanges=known.exchanges + line.count,
-            rows=known.rows + line.rows,
-            size_bytes=known.size_bytes + line.size_bytes,
-        )
-        put_grant(context, counted)
+        put_grant(context, known.counting(more, time_ms=context.time_ms))
         item = context.record_id + number.to_bytes(2, "big")
         context.state.append(receipts_list(line.grant_id), [item])
     return None

@@ -18,6 +18,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from contracts.adoption import DocumentKind, adopt
 from contracts.consortium import (
     DEPARTING_MAX,
     DEPARTMENT_KEYS_MAX,
@@ -53,7 +54,7 @@ from ledger.codec import Format, encode
 from ledger.errors import LedgerError
 from ledger.genesis import Department, SignedEnrolment, open_enrolment
 from ledger.signatures import check_public_key
-from ledger.types import Identifier, Natural, NodeId, PublicKey
+from ledger.types import Hash, Identifier, Natural, NodeId, PublicKey
 
 NodeIds = Annotated[tuple[NodeId, ...], Meta(max_length=NODES_MAX)]
 
@@ -126,6 +127,14 @@ class ChangeSetting(Format, frozen=True, tag=10):
     value: Natural
 
 
+class AdoptDocument(Format, frozen=True, tag=11):
+    """The document of this kind that a department put forward last is in force."""
+
+    kind: DocumentKind
+    publisher: Identifier
+    document: Hash
+
+
 Action = (
     AdmitDepartment
     | SuspendDepartment
@@ -137,6 +146,7 @@ Action = (
     | ChangeVoters
     | RevokeKey
     | ChangeSetting
+    | AdoptDocument
 )
 
 
@@ -159,6 +169,7 @@ ACTIONS: dict[type[Action], ActionRule] = {
     ChangeVoters: ActionRule("change-voters", "node-ballots-percent"),
     RevokeKey: ActionRule("revoke-key", "key-ballots-percent"),
     ChangeSetting: ActionRule("change-setting", "setting-ballots-percent"),
+    AdoptDocument: ActionRule("adopt-document", "setting-ballots-percent"),
 }
 """Every action that ballots decide."""
 
@@ -186,6 +197,8 @@ def perform(context: Context, action: Action) -> Refusal | None:
             return revoke_key(context, action.key)
         case ChangeSetting():
             return _change_setting(context, action)
+        case AdoptDocument():
+            return adopt(context, action.kind, action.publisher, action.document)
 
 
 # Departments.

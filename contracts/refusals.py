@@ -142,6 +142,14 @@ REFUSALS: dict[str, Explanation] = {
         "The department already published a dataset of this name.",
         "Change the dataset, or choose another name.",
     ),
+    "invalid-document": Explanation(
+        "The document contradicts itself, or is not of the kind that it is to be.",
+        "Correct what the detail names.",
+    ),
+    "unknown-document": Explanation(
+        "The department put forward no such document, or another one since.",
+        "Publish it again, or propose the newer one.",
+    ),
     "unknown-dataset": Explanation(
         "There is no such dataset.", "List the catalogue: `concordat dataset list`."
     ),
@@ -156,11 +164,31 @@ REFUSALS: dict[str, Explanation] = {
         "The change would remove a field or alter its type, which grants rely on.",
         "Withdraw the dataset and publish another one.",
     ),
+    "not-onward": Explanation(
+        "The grant under which the data was received does not allow sharing it onward.",
+        "Ask its provider for a version of the grant that does.",
+    ),
     "not-shared": Explanation(
         "The dataset's sharing class allows no grants.", "Ask the publisher to change the class."
     ),
     "own-dataset": Explanation(
         "A department needs no grant for its own data.", "Read it directly."
+    ),
+    "own-approval": Explanation(
+        "A department that approves grants on a dataset cannot be granted it.",
+        "Ask the publisher to name another co-approver.",
+    ),
+    "unknown-purpose": Explanation(
+        "The purpose is no term of the vocabulary in force.",
+        "Choose a term: GET /v1/vocabulary lists them.",
+    ),
+    "unknown-legal-basis": Explanation(
+        "The legal basis is no term of the vocabulary in force.",
+        "Choose a term: GET /v1/vocabulary lists them.",
+    ),
+    "invalid-limits": Explanation(
+        "The limits contradict themselves, or the dataset has nothing to which they apply.",
+        "Correct the limit named in the detail.",
     ),
     "unknown-field": Explanation(
         "A field is not in the dataset, or is named twice.",
@@ -174,28 +202,86 @@ REFUSALS: dict[str, Explanation] = {
         "There is no such grant.", "Check the grant's id: `concordat grant list`."
     ),
     "not-the-provider": Explanation(
-        "Only the dataset's publisher may do this.", "Ask the provider."
+        "Only the dataset's publisher may do this, or a department that it names as co-approver.",
+        "Ask the provider.",
     ),
     "not-the-consumer": Explanation("Only the grant's consumer may do this.", "Ask the consumer."),
     "already-decided": Explanation(
         "The grant is no longer in the state that this needs.",
         "See where it stands: `concordat grant show`.",
     ),
+    "other-version": Explanation(
+        "Another version of the grant is in force, or waits for a decision, than the one named.",
+        "See its versions: `concordat grant show`.",
+    ),
+    "already-pending": Explanation(
+        "A version of the grant waits for its decision.",
+        "Wait for the decision, or retract that version first.",
+    ),
+    "other-dataset": Explanation(
+        "A grant keeps its dataset; the new version names another.",
+        "Request another grant for the other dataset.",
+    ),
+    "not-the-suspender": Explanation(
+        "Another department suspended the grant.", "Ask the department that did."
+    ),
+    "no-emergency": Explanation(
+        "The grant is not an emergency's.", "Use the records of ordinary grants."
+    ),
+    "emergency-too-wide": Explanation(
+        "An emergency grant is narrower and shorter than this.",
+        "Narrow what the detail names, or request an ordinary grant.",
+    ),
+    "emergency-lapsed": Explanation(
+        "Nobody confirmed the emergency in time.", "Declare it again, if it still is one."
+    ),
+    "review-missing": Explanation(
+        "An emergency was not reviewed in time.",
+        "Ask its provider or a co-approver to record the review.",
+    ),
     "grant-not-active": Explanation(
         "The grant is not approved.", "Wait for the provider's decision."
+    ),
+    "grant-suspended": Explanation(
+        "The grant is suspended.", "Ask the department that suspended it."
     ),
     "grant-revoked": Explanation("The grant was revoked.", "Request another grant."),
     "grant-withdrawn": Explanation("The consumer withdrew the grant.", "Request another grant."),
     "grant-not-started": Explanation(
         "The grant's validity has not begun.", "Try again when it has."
     ),
-    "grant-expired": Explanation("The grant's validity is over.", "Request another grant."),
+    "grant-expired": Explanation(
+        "The grant's validity is over.", "Ask for a renewal of the grant."
+    ),
+    "outside-hours": Explanation(
+        "The grant lets nothing through at this time of the day.",
+        "Try again within the hours of the grant.",
+    ),
+    "origin-ended": Explanation(
+        "The data was derived under a grant that no longer stands.",
+        "Ask the publisher to renew the grant from which the dataset is derived.",
+    ),
+    "legal-basis-mismatch": Explanation(
+        "The exchange rests on another legal basis than its grant.",
+        "State the grant's legal basis.",
+    ),
+    "purpose-mismatch": Explanation(
+        "The exchange states another purpose than its grant.",
+        "State the grant's purpose, or request a grant for the other one.",
+    ),
     "exchanges-exhausted": Explanation(
-        "The grant's limit of exchanges is reached.", "Request another grant."
+        "The grant's limit of exchanges is reached.", "Ask for a renewal of the grant."
     ),
     "rows-exhausted": Explanation(
         "The grant's limit of rows would be exceeded.",
-        "Narrow the query, or request another grant.",
+        "Narrow the query, or ask for a version with a higher limit.",
+    ),
+    "bytes-exhausted": Explanation(
+        "The grant's limit of bytes would be exceeded.",
+        "Narrow the query, or ask for a version with a higher limit.",
+    ),
+    "rate-exceeded": Explanation(
+        "The grant's rate of exchanges is reached.", "Try again in the next window."
     ),
     "invalid-lines": Explanation(
         "The lines name a grant twice, or do not add up to what is attached.", _RESEND
@@ -204,13 +290,17 @@ REFUSALS: dict[str, Explanation] = {
         "More is acknowledged or voided than receipts say was exchanged.",
         "Compare with the receipts of the grant: GET /v1/grants/{grant_id}/receipts.",
     ),
-    "purpose-mismatch": Explanation(
-        "The exchange states another purpose than its grant.",
-        "State the grant's purpose, or request a grant for the other one.",
-    ),
     "not-granted-field": Explanation(
         "The exchange asks for a field that its grant does not name.",
         "Ask for granted fields only.",
     ),
+    "subjects-not-named": Explanation(
+        "The grant wants every query to name its data subjects.",
+        "Name them: a condition = or in on the field that identifies the subject.",
+    ),
+    "subjects-exhausted": Explanation(
+        "The grant's limit of distinct data subjects would be exceeded.",
+        "Ask for a version of the grant with a higher limit.",
+    ),
 }
-"""All codes. The last two are a provider's, for denials; the others are the contracts'."""
+"""All codes. The last three are a provider's, for denials; the others are the contracts'."""

@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts import catalog, exchanges, governance, grants, keys
+from contracts import (
+    adoption,
+    catalog,
+    emergencies,
+    exchanges,
+    governance,
+    grants,
+    keys,
+    lifecycle,
+    offers,
+)
 from contracts.context import Context
 from contracts.refusals import Refusal
 from ledger.codec import Decoder
@@ -45,14 +55,25 @@ CONTRACTS: Mapping[str, Contract] = {
     "consortium.withdraw": _contract(governance.Withdraw, governance.withdraw),
     "key.add": _contract(keys.KeyAdd, keys.add),
     "key.revoke": _contract(keys.KeyRevoke, keys.revoke, while_suspended=True),
-    "dataset.publish": _contract(catalog.DatasetOffer, catalog.publish, "document"),
-    "dataset.change": _contract(catalog.DatasetOffer, catalog.change, "document"),
-    "dataset.withdraw": _contract(catalog.DatasetWithdraw, catalog.withdraw, while_suspended=True),
-    "grant.request": _contract(grants.GrantRequest, grants.request),
-    "grant.approve": _contract(grants.GrantApprove, grants.approve),
-    "grant.refuse": _contract(grants.GrantDecision, grants.refuse),
-    "grant.revoke": _contract(grants.GrantDecision, grants.revoke, while_suspended=True),
-    "grant.withdraw": _contract(grants.GrantDecision, grants.withdraw, while_suspended=True),
+    "document.publish": _contract(adoption.DocumentPublish, adoption.publish, "document"),
+    "dataset.publish": _contract(catalog.DatasetOffer, offers.publish, "document"),
+    "dataset.change": _contract(catalog.DatasetOffer, offers.change, "document"),
+    "dataset.withdraw": _contract(catalog.DatasetWithdraw, offers.withdraw, while_suspended=True),
+    "grant.request": _contract(grants.GrantRequest, lifecycle.request),
+    "grant.amend": _contract(grants.GrantAmend, lifecycle.amend),
+    "grant.accept": _contract(grants.GrantApprove, lifecycle.accept),
+    "grant.ask": _contract(grants.GrantReply, lifecycle.ask),
+    "grant.answer": _contract(grants.GrantReply, lifecycle.answer),
+    "grant.approve": _contract(grants.GrantApprove, lifecycle.approve),
+    "grant.refuse": _contract(grants.GrantReply, lifecycle.refuse),
+    "grant.retract": _contract(grants.GrantReply, lifecycle.retract, while_suspended=True),
+    "grant.suspend": _contract(grants.GrantDecision, lifecycle.suspend, while_suspended=True),
+    "grant.resume": _contract(grants.GrantDecision, lifecycle.resume),
+    "grant.revoke": _contract(grants.GrantDecision, lifecycle.revoke, while_suspended=True),
+    "grant.withdraw": _contract(grants.GrantDecision, lifecycle.withdraw, while_suspended=True),
+    "emergency.start": _contract(emergencies.EmergencyStart, emergencies.start),
+    "emergency.confirm": _contract(emergencies.EmergencyConfirm, emergencies.confirm),
+    "emergency.review": _contract(emergencies.EmergencyReview, emergencies.review),
     "exchange.receipts": _contract(exchanges.Receipts, exchanges.receipts, "items"),
     "exchange.acknowledgements": _contract(
         exchanges.Acknowledgements, exchanges.acknowledgements, "items", while_suspended=True

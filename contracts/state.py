@@ -18,10 +18,15 @@ slash, so no two things share a key. Values are `ledger.codec` formats.
 | `list/proposals`                               | head: proposal ids             |
 | `dataset/` publisher `/` name                  | `catalog.Dataset`              |
 | `grant/` grant id                              | `grants.Grant`                 |
+| `in-force/` calendar or vocabulary             | `Calendar` or `Terms`          |
+| `candidate/` kind `/` department               | `adoption.CandidateDocument`   |
+| `emergencies/` consumer                        | `emergencies.Unreviewed`       |
 | `list/datasets/` publisher                     | head: names of datasets        |
 | `list/grants/` publisher `/` name              | head: grant ids                |
 | `list/held/` consumer `/` publisher `/` name   | head: grant ids                |
 | `list/receipts/` grant id                      | head: record id, line (2 bytes)|
+| `list/acts/` grant id                          | head: record ids               |
+| `list/emergencies`                             | head: grant ids                |
 """
 
 from collections.abc import Iterable
@@ -128,6 +133,21 @@ def grant_key(grant_id: bytes) -> bytes:
     return b"grant/" + grant_id
 
 
+def in_force_key(kind: str) -> bytes:
+    """Key of the calendar, or of the vocabulary's terms, in force."""
+    return f"in-force/{kind}".encode("ascii")
+
+
+def candidate_key(kind: str, department: str) -> bytes:
+    """Key of the document of a kind that a department put forward last."""
+    return f"candidate/{kind}/{department}".encode("ascii")
+
+
+def emergencies_key(consumer: str) -> bytes:
+    """Key of a department's emergencies that wait for their review."""
+    return f"emergencies/{consumer}".encode("ascii")
+
+
 def datasets_list(publisher: str) -> bytes:
     """Head of a department's datasets."""
     return f"list/datasets/{publisher}".encode("ascii")
@@ -146,3 +166,13 @@ def held_list(consumer: str, publisher: str, name: str) -> bytes:
 def receipts_list(grant_id: bytes) -> bytes:
     """Head of a grant's receipt lines."""
     return b"list/receipts/" + grant_id
+
+
+def acts_list(grant_id: bytes) -> bytes:
+    """Head of everything that was done about a grant, in order."""
+    return b"list/acts/" + grant_id
+
+
+def emergencies_list() -> bytes:
+    """Head of every emergency grant."""
+    return b"list/emergencies"

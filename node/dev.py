@@ -17,6 +17,7 @@ import uvicorn
 
 from contracts.catalog import DatasetOffer, Description, Field
 from contracts.grants import GrantApprove, GrantRequest
+from contracts.limits import Limits
 from ledger.codec import Format, encode
 from ledger.genesis import FounderSignature, Genesis, GenesisFile
 from ledger.statements import genesis_statement
@@ -133,12 +134,13 @@ async def _sample(services: list[Service]) -> str:
         provider=registry.node.department,
         dataset="residents",
         fields=("id_number", "name", "registered"),
-        purpose="trying out Concordat",
-        legal_basis="none: synthetic data",
+        purpose="dpv:ResearchAndDevelopment",
+        description="trying out Concordat",
+        legal_basis="dpv:Consent",
+        legal_reference="none: synthetic data",
         valid_from_ms=now_ms,
         valid_until_ms=now_ms + YEAR_MS,
-        exchanges_max=0,
-        rows_max=0,
+        limits=Limits(),
         onward=False,
     )
     grant_id = await _put(desk, "grant.request", wanted, "request")
@@ -172,7 +174,7 @@ def _explain(address: str, secret: str, grant_id: str) -> None:
     click.echo(
         f"  curl -s http://{address}/v1/exchanges -H 'Authorization: Bearer {secret}' \\\n"
         "    -H 'Content-Type: application/json' -d '"
-        f'{{"grant_id": "{grant_id}", "purpose": "trying out Concordat",'
+        f'{{"grant_id": "{grant_id}", "purpose": "dpv:ResearchAndDevelopment", "case": "A-1",'
         ' "query": {"where": {"id_number": "SYN-0001"}}}\''
     )
 

@@ -7,6 +7,7 @@ from builders import START_MS, Consortium
 
 from contracts import exchanges, grants
 from contracts.catalog import DatasetOffer, Description, Field
+from contracts.limits import Limits
 from ledger.attachments import items_root
 from ledger.codec import encode
 from ledger.records import Record
@@ -98,6 +99,10 @@ class Recorder:
                         pass
 
 
+RIGHT = (1, "dpv:ServiceProvision", "dpv:LegalObligation")
+"""Version, purpose and legal basis of the grants that `grant_request` asks for."""
+
+
 def dataset(consortium: Consortium, department: str, name: str) -> Record:
     """A dataset's publication."""
     description = Description(
@@ -122,12 +127,13 @@ def grant_request(consortium: Consortium, consumer: str, provider: str, name: st
         provider=provider,
         dataset=name,
         fields=("id_number", "name"),
-        purpose="a test",
-        legal_basis="none",
+        purpose=RIGHT[1],
+        description="a test",
+        legal_basis=RIGHT[2],
+        legal_reference="none",
         valid_from_ms=START_MS,
         valid_until_ms=START_MS + 86_400_000,
-        exchanges_max=0,
-        rows_max=0,
+        limits=Limits(),
         onward=False,
     )
     return consortium.record(consumer, "grant.request", body, created_ms=START_MS + 9_000)
@@ -151,7 +157,12 @@ def receipts(consortium: Consortium, provider: str, grant_id: bytes, numbers: ra
         for number in numbers
     )
     line = exchanges.ReceiptLine(
-        grant_id, len(items), len(items), 10 * len(items), items_root(items)
+        grant_id,
+        *RIGHT,
+        len(items),
+        len(items),
+        10 * len(items),
+        items_root(items),
     )
     return consortium.record(
         provider,

@@ -39,7 +39,7 @@ from audit.proofs.trust import Trust
 from audit.replay import Replay
 from audit.verify import Source, with_attached
 from contracts.exchanges import Receipt, parse_item
-from contracts.grants import exhausted, grant, standing
+from contracts.grants import ended, grant
 from contracts.machine import parse_tip
 from contracts.state import (
     dataset_key,
@@ -422,10 +422,7 @@ class Prover:
             value = grant(state, grant_id)
             if value is None:
                 raise Malformed("state", f"grant {grant_id.hex()} is listed and not there")
-            if (
-                standing(state, value, time_ms=header.time_ms) is None
-                and exhausted(value, exchanges=1, rows=0) is None
-            ):
+            if ended(state, value, time_ms=header.time_ms) is None:
                 raise Unprovable(
                     f"grant {grant_id.hex()} lets {consumer} read {publisher}/{dataset}",
                     f"Prove that grant instead: `concordat audit prove grant {grant_id.hex()}`.",

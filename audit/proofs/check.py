@@ -36,7 +36,7 @@ from audit.proofs.format import (
 from audit.proofs.trust import Trust, state_value
 from contracts.catalog import dataset
 from contracts.exchanges import Receipt, ReceiptLine, Receipts, parse_item
-from contracts.grants import Grant, exhausted, parse_grant, standing
+from contracts.grants import Grant, ended, parse_grant
 from contracts.state import (
     dataset_key,
     datasets_list,
@@ -311,11 +311,18 @@ def _described(value: Grant) -> Shown:
         f"{value.consumer} asked to read {', '.join(request.fields)} of {request.provider}/"
         f"{request.dataset} from {moment(request.valid_from_ms)} "
         f"until {moment(request.valid_until_ms)}.",
-        f"Purpose: {request.purpose}. Legal basis: {request.legal_basis}.",
-        f"It has its status since height {value.decided_height}{reason}.",
-        f"Until then {value.exchanges} exchanges, {value.rows} rows, {value.size_bytes} bytes; "
+        f"Purpose: {_term(request.purpose, request.description)}. "
+        f"Legal basis: {_term(request.legal_basis, request.legal_reference)}.",
+        f"It is {value.status} since height {value.decided.height}, by "
+        f"{value.decided.department} ({value.decided.actor}){reason}.",
+        f"Until then {value.exchanges} exchanges, {value.rows} rows, "
+        f"{value.size_bytes} bytes; "
         f"{value.acknowledged} acknowledged, {value.voided} voided, {value.denied} denied.",
     ), facts
+
+
+def _term(term: str, words: str) -> str:
+    return f"{term} ({words})" if words else term
 
 
 def _absence(certified: _Certified, statement: AbsenceStatement) -> Shown:
@@ -352,9 +359,7 @@ def _absence(certified: _Certified, statement: AbsenceStatement) -> Shown:
 
 def _obstacle(certified: _Certified, value: Grant) -> str:
     """Why the grant lets nothing through at the certified block's time."""
-    refusal = standing(certified, value, time_ms=certified.header.time_ms) or exhausted(
-        value, exchanges=1, rows=0
-    )
+    refusal = ended(certified, value, time_ms=certified.header.time_ms)
     if refusal is None:
         raise ProofRefused("absence", f"grant {value.grant_id.hex()} does let the consumer read")
     return refusal.code

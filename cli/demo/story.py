@@ -24,6 +24,15 @@ DAY_MS = 86_400_000
 LOAD = 60
 CLIENTS = 6
 
+PURPOSES = {
+    "allocation of social housing": "dpv:RequestedServiceProvision",
+    "free bus pass for people over 65": "dpv:ImproveTransportMobility",
+    "booking a trip": "dpv:RequestedServiceProvision",
+    "school vaccination check": "dpv:LegalCompliance",
+    "curiosity": "dpv:ScientificResearch",
+}
+"""The vocabulary's term for each purpose that the scenes state in words."""
+
 
 @dataclass(slots=True)
 class Story:
@@ -403,8 +412,10 @@ def _grant(
                 "provider": provider,
                 "dataset": name,
                 "fields": fields,
-                "purpose": purpose,
-                "legal_basis": basis,
+                "purpose": PURPOSES[purpose],
+                "description": purpose,
+                "legal_basis": "dpv:OfficialAuthorityOfController",
+                "legal_reference": basis,
                 "valid_from_ms": now_ms - 60_000,
                 "valid_until_ms": now_ms + 30 * DAY_MS,
             },
@@ -436,7 +447,7 @@ def _exchange(
             "/v1/exchanges",
             {
                 "grant_id": grant_id,
-                "purpose": purpose,
+                "purpose": PURPOSES[purpose],
                 "case": "demo case",
                 "query": {"where": where},
             },
@@ -452,7 +463,8 @@ def _denied(
     """The code with which an exchange is refused."""
     body: dict[str, Any] = {
         "grant_id": grant_id,
-        "purpose": purpose,
+        "purpose": PURPOSES[purpose],
+        "case": "demo case",
         "query": {},
         "fields": fields,
     }
@@ -514,7 +526,7 @@ def _is_quiet(cluster: Cluster) -> bool:
 def _count_exchanges(story: Story) -> None:
     for grant in story.cluster["housing"].client("steward").pages("/v1/grants"):
         dataset = f"{grant['provider']}/{grant['dataset']}"
-        story.summary.served(grant["consumer"], dataset, grant["purpose"], grant["exchanges"])
+        story.summary.served(grant["consumer"], dataset, grant["description"], grant["exchanges"])
 
 
 def _wait_for(condition: Any, what: str, *, timeout_s: float = 40.0) -> None:
@@ -542,7 +554,8 @@ def _explain(story: Story) -> None:
     say(f"  grant          {story.grants['housing']} (housing reads civil-affairs/residents)")
     body = {
         "grant_id": story.grants["housing"],
-        "purpose": "allocation of social housing",
+        "purpose": PURPOSES["allocation of social housing"],
+        "case": "A-17",
         "query": {"where": {"id_number": "SYN-000100"}},
     }
     say("\ntry:")

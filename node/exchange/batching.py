@@ -1,8 +1,9 @@
 """Many items, one signed record: receipts, acknowledgements, denials and voids share batches.
 
 Items gather while earlier batches are on their way, so the busier the node, the larger its batches;
-an idle node sends an item at once, or after the batcher's pause. If a batch is refused and it spoke
-of several grants, each grant's part is tried alone: one revoked grant holds up nobody else.
+an idle node sends an item at once, or after the batcher's pause. If a batch is refused, its parts
+are tried alone: first each grant's, so that one revoked grant holds up nobody else, then halves, so
+that as many go through as a limit still allows.
 """
 
 import asyncio
@@ -49,12 +50,22 @@ class Placed:
 Outcome = Placed | ports.Rejected | Unknown
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Under what a receipt is written: version, purpose and legal basis of its grant."""
+
+    version: int
+    purpose: str
+    legal_basis: str
+
+
 @dataclass(slots=True)
 class _Item:
     grant_id: bytes
     data: bytes
     rows: int
     size_bytes: int
+    right: Right | None
     done: asyncio.Future[Outcome]
 
 
@@ -91,13 +102,19 @@ class Batcher:
         self._loop_task = asyncio.create_task(self._run())
 
     async def add(
-        self, grant_id: bytes, data: bytes, *, rows: int = 0, size_bytes: int = 0
+        self,
+        grant_id: bytes,
+        data: bytes,
+        *,
+        rows: int = 0,
+        size_bytes: int = 0,
+        right: Right | None = None,
     ) -> Outcome:
-        """Puts an item on the ledger; once certified, where it is."""
+        """Puts an item on the ledger; once certified, where it is. right: a receipt's."""
         if len(self._waiting) >= self._items_waiting_max:
             return ports.Rejected("busy", "too many exchanges are under way", retry_after_ms=1_000)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Item(grant_id, data, rows, size_bytes, done))
+        self._waiting.append(_Item(grant_id, data, rows, size_bytes, right, done))
         self._wake.set()
         return await done
 
@@ -126,14 +143,18 @@ class Batcher:
                 task.add_done_callback(self._tasks.discard)
 
     def _take(self) -> list[_Item]:
-        """The next batch: at most ITEMS_MAX items of at most LINES_MAX grants, in order."""
-        grants: set[bytes] = set()
+        """The next batch: at most ITEMS_MAX items of at most LINES_MAX grants, in order; the items
+        of one grant all under one right."""
+        rights: dict[bytes, Right | None] = {}
         taken: list[_Item] = []
         left: list[_Item] = []
         for item in self._waiting:
-            fits = item.grant_id in grants or len(grants) < LINES_MAX
+            if item.grant_id in rights:
+                fits = rights[item.grant_id] == item.right
+            else:
+                fits = len(rights) < LINES_MAX
             if fits and len(taken) < ITEMS_MAX:
-                grants.add(item.grant_id)
+                rights[item.grant_id] = item.right
                 taken.append(item)
             else:
                 left.append(item)
@@ -154,9 +175,9 @@ class Batcher:
             outcome = await self._submitter.submit(
                 record.to_bytes(), wait="certified", timeout_s=self._timeout_s
             )
-            if isinstance(outcome, ports.Rejected) and len({i.grant_id for i in items}) > 1:
-                for grant_id in sorted({item.grant_id for item in items}):
-                    await self._send([item for item in items if item.grant_id == grant_id])
+            if isinstance(outcome, ports.Rejected) and len(items) > 1:
+                for part in _parts(items):
+                    await self._send(part)
                 return
             if isinstance(outcome, ports.Accepted):
                 self._finish(items, Placed(record, outcome))
@@ -174,6 +195,15 @@ class Batcher:
                 item.done.set_result(outcome)
 
 
+def _parts(items: Sequence[_Item]) -> list[Sequence[_Item]]:
+    """A refused batch in parts: by grant, or in halves if it is of one grant."""
+    grants = sorted({item.grant_id for item in items})
+    if len(grants) > 1:
+        return [[item for item in items if item.grant_id == each] for each in grants]
+    middle = len(items) // 2
+    return [items[:middle], items[middle:]]
+
+
 def _lines(items: Sequence[_Item], kind: str) -> tuple[ReceiptLine | Line, ...]:
     """One line a grant, in order; items are sorted by grant."""
     parts: dict[bytes, list[_Item]] = {}
@@ -185,7 +215,20 @@ def _lines(items: Sequence[_Item], kind: str) -> tuple[ReceiptLine | Line, ...]:
         if kind == "exchange.receipts":
             rows = sum(item.rows for item in part)
             size = sum(item.size_bytes for item in part)
-            lines.append(ReceiptLine(grant_id, len(part), rows, size, root))
+            right = part[0].right
+            assert right is not None, "a receipt is written under a right"
+            lines.append(
+                ReceiptLine(
+                    grant_id,
+                    right.version,
+                    right.purpose,
+                    right.legal_basis,
+                    len(part),
+                    rows,
+                    size,
+                    root,
+                )
+            )
         else:
             lines.append(Line(grant_id, len(part), root))
     return tuple(lines)

@@ -123,6 +123,7 @@ class Consumer:
             exchange_id=secrets.token_bytes(32),
             consumer=self._node.department,
             actor=wanted.actor,
+            grant_version=known.version,
             purpose=wanted.purpose,
             fields=wanted.fields or known.request.fields,
             query=json.dumps(wanted.query, ensure_ascii=False, sort_keys=True).encode(),
@@ -224,7 +225,8 @@ class Consumer:
         for line in _RECEIPTS.decode(bytes(header.body)).lines:
             part = items[place : place + line.count]
             place += line.count
-            if line.grant_id == asked.grant_id and head.item in part:
+            right = (line.version, line.purpose) == (asked.grant_version, asked.purpose)
+            if line.grant_id == asked.grant_id and right and head.item in part:
                 item = parse_item(head.item)
                 if isinstance(item, Receipt) and item.exchange_id == asked.exchange_id:
                     return item

@@ -29,6 +29,7 @@ from contracts.exchanges import (
     parse_signed_request,
 )
 from contracts.grants import Grant, exhausted, grant, standing
+from contracts.limits import Counts
 from contracts.refusals import Refusal
 from ledger import store_keys
 from ledger.attachments import items_root
@@ -39,10 +40,11 @@ from ledger.signatures import verify
 from ledger.statements import exchange_request_statement
 from node.authoring import VALID_MS, Author
 from node.exchange.answers import CHUNK_BYTES, Answer, ReleaseHead
-from node.exchange.batching import Batcher, Outcome, Placed
+from node.exchange.batching import Batcher, Outcome, Placed, Right
 from node.exchange.recovery import Unfinished, receipts_to_void
 from node.exchange.sources.port import (
     Field,
+    Query,
     QueryRefused,
     Rows,
     SourceMisbehaved,
@@ -50,7 +52,7 @@ from node.exchange.sources.port import (
     parse_query,
 )
 from node.exchange.sources.registry import Sources
-from node.exchange.vault import Vault
+from node.exchange.vault import SubjectsExhausted, Vault
 from node.peers.rpc import RpcError
 from node.runtime import Node, Unknown
 
@@ -73,6 +75,7 @@ class _Prepared:
     """Data that is read and cut, with all that its receipt says."""
 
     asked: ExchangeRequest
+    right: Right
     content: bytes
     blinding: bytes
     receipt: Receipt
@@ -204,10 +207,14 @@ class Provider:
         offered = dataset(view, known.request.provider, known.request.dataset)
         assert offered is not None, "an approved grant has its dataset"
         rows = await self._read(asked, known, offered)
-        refusal = exhausted(known, exchanges=1, rows=len(rows.rows))
+        now_ms = self._node.clock.now_ms()
+        refusal = exhausted(known, Counts(1, len(rows.rows)), time_ms=now_ms)
         if refusal is not None:
             raise self._deny(asked, refusal)
-        return await asyncio.to_thread(self._pack, asked, offered, rows)
+        try:
+            return await asyncio.to_thread(self._pack, asked, known, offered, rows)
+        except SubjectsExhausted as error:
+            raise self._deny(asked, Refusal("subjects-exhausted", str(error))) from None
 
     async def _read(self, asked: ExchangeRequest, known: Grant, offered: Dataset) -> Rows:
         """The granted columns from the department's source, and the subject's column beside.
@@ -227,8 +234,12 @@ class Provider:
         timeout_s = self._limits.source_timeout_ms / 1000
         try:
             query = parse_query(asked.query, filterable)
+            named = _named_subjects(query, offered)
+            if known.request.limits.subjects_named and named is None:
+                what = f"a condition = or in on {offered.subject_field}"
+                raise self._deny(asked, Refusal("subjects-not-named", what))
             async with asyncio.timeout(timeout_s + 1.0):
-                return await asyncio.to_thread(
+                rows = await asyncio.to_thread(
                     source.read,
                     fields=fields,
                     query=query,
@@ -247,14 +258,24 @@ class Provider:
         except SourceMisbehaved as error:
             log.error("source misbehaved", dataset=offered.offer.name, error=str(error))
             raise RpcError("source-misbehaved", "the source broke its description") from None
+        if named is not None and not named.issuperset(_subjects(rows, offered)):
+            log.error("source answered about others than asked", dataset=offered.offer.name)
+            raise RpcError("source-misbehaved", "the source answered about other subjects")
+        return rows
 
-    def _pack(self, asked: ExchangeRequest, offered: Dataset, rows: Rows) -> _Prepared:
-        """Content, commitments and subject tags; keeps what opens them. Blocking."""
+    def _pack(
+        self, asked: ExchangeRequest, known: Grant, offered: Dataset, rows: Rows
+    ) -> _Prepared:
+        """Content, commitments and subject tags; keeps what opens them. Blocking.
+
+        Raises SubjectsExhausted if the answer is about more people than the grant allows.
+        """
         tags: dict[bytes, None] = {}
         if offered.subject_field is not None:
-            place = rows.fields.index(offered.subject_field)
-            identifiers = [str(row[place]) for row in rows.rows]
-            salts = self._vault.salts(asked.grant_id, identifiers)
+            identifiers = _subjects(rows, offered)
+            salts = self._vault.salts(
+                asked.grant_id, identifiers, subjects_max=known.request.limits.subjects_max
+            )
             for salt, identifier in zip(salts, identifiers, strict=True):
                 tags[subject_tag(salt, identifier)] = None
         width = len(asked.fields)
@@ -284,7 +305,8 @@ class Provider:
                 "subject_tags": [tag.hex() for tag in tags],
             },
         )
-        return _Prepared(asked, content, blinding, receipt)
+        right = Right(known.version, known.request.purpose, known.request.legal_basis)
+        return _Prepared(asked, right, content, blinding, receipt)
 
     # Receipt and release.
 
@@ -297,6 +319,7 @@ class Provider:
                 encode(prepared.receipt),
                 rows=prepared.receipt.rows,
                 size_bytes=prepared.receipt.size_bytes,
+                right=prepared.right,
             )
         )
         try:
@@ -421,6 +444,24 @@ class Provider:
         task = asyncio.ensure_future(work)
         self._denying.add(task)
         task.add_done_callback(self._denying.discard)
+
+
+def _named_subjects(query: Query, offered: Dataset) -> frozenset[str] | None:
+    """The subjects that a query names; None if it does not name them one by one."""
+    for condition in query.conditions:
+        if condition.field.name == offered.subject_field:
+            if condition.operator == "=":
+                return frozenset([str(condition.value)])
+            if condition.operator == "in":
+                return frozenset(str(value) for value in condition.value)
+    return None
+
+
+def _subjects(rows: Rows, offered: Dataset) -> list[str]:
+    """Whom each row is about."""
+    assert offered.subject_field is not None
+    place = rows.fields.index(offered.subject_field)
+    return [str(row[place]) for row in rows.rows]
 
 
 def request_commitment(ledger_id: bytes, asked: ExchangeRequest) -> bytes:

@@ -8,6 +8,7 @@ file names nobody.
 
 import json
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from node.identity import Identity
 _NONCE_BYTES = 12
 
 
+class SubjectsExhausted(Exception):
+    """An answer is about more people than its grant allows."""
+
+
 class Vault:
     """Encrypted entries by exchange, and one salt for each subject and grant."""
 
@@ -30,6 +35,7 @@ class Vault:
         """Opens or creates the vault. Raises StoreInUse, StoreCorrupt, Unavailable."""
         self._identity = identity
         self._ended: list[bytes] = []
+        self._drawing = threading.Lock()
         self._cipher = ChaCha20Poly1305(identity.derive("vault"))
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,8 +89,19 @@ class Vault:
         content: dict[str, Any] = json.loads(self._open(name, sealed))
         return content
 
-    def salts(self, grant_id: bytes, identifiers: Sequence[str]) -> list[bytes]:
-        """A random salt for each subject under this grant, drawn at its first sight. Blocking."""
+    def salts(
+        self, grant_id: bytes, identifiers: Sequence[str], *, subjects_max: int = 0
+    ) -> list[bytes]:
+        """A random salt for each subject under this grant, drawn at its first sight. Blocking.
+
+        subjects_max: distinct subjects over the grant's whole life, 0 for no limit. Raises
+        SubjectsExhausted, and then draws nothing. A subject counts from its first answer on, also
+        if that answer was not released in the end.
+        """
+        with self._drawing:
+            return self._salts(grant_id, identifiers, subjects_max)
+
+    def _salts(self, grant_id: bytes, identifiers: Sequence[str], subjects_max: int) -> list[bytes]:
         salts: list[bytes] = []
         drawn: dict[bytes, bytes] = {}
         for identifier in identifiers:
@@ -97,9 +114,16 @@ class Vault:
                     drawn[name] = salt
             salts.append(salt)
         if drawn:
+            counter = b"n" + self._identity.derive("subjects", grant_id)
+            stored = self._db.get(counter)
+            seen = 0 if stored is None else int.from_bytes(self._open(counter, stored), "big")
+            count = seen + len(drawn)
+            if subjects_max and count > subjects_max:
+                raise SubjectsExhausted(f"{subjects_max} subjects allowed, {seen} seen before")
             with self._db.write_batch(sync=True) as writes:
                 for name, salt in drawn.items():
                     writes.put(name, self._seal(name, salt))
+                writes.put(counter, self._seal(counter, count.to_bytes(8, "big")))
         return salts
 
     def close(self) -> None:

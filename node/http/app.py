@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from node.http import (
     catalog,
     consortium,
+    emergencies,
     exchanges,
     grants,
     operations,
@@ -77,7 +78,17 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    parts = (consortium, catalog, grants, exchanges, records, transparency, streams, operations)
+    parts = (
+        consortium,
+        catalog,
+        grants,
+        emergencies,
+        exchanges,
+        records,
+        transparency,
+        streams,
+        operations,
+    )
     for part in parts:
         app.include_router(part.router, prefix="/v1", responses=_PROBLEM)
     app.include_router(operations.open_router)

@@ -5,22 +5,35 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from contracts import catalog as contract
+from contracts.adoption import DocumentKind, DocumentPublish
+from contracts.calendars import Calendar, calendar_in_force
 from contracts.catalog import dataset, parse_description
+from contracts.vocabularies import Term, Vocabulary, terms_in_force
 from ledger import store_keys
-from ledger.codec import encode
+from ledger.codec import Format, encode
 from ledger.types import LeafIndex
 from node.http.access import Reader, ServiceDep, Steward
 from node.http.models import (
+    CalendarWanted,
     DatasetOffer,
     DatasetPage,
     DatasetView,
     Decision,
     Name,
     Verdict,
+    VocabularyWanted,
     Written,
 )
 from node.http.problems import Problem
-from node.http.reading import Consistent, CursorQuery, LimitQuery, dataset_view, page, snapshot_of
+from node.http.reading import (
+    Consistent,
+    CursorQuery,
+    LimitQuery,
+    dataset_view,
+    page,
+    plain,
+    snapshot_of,
+)
 from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
 from node.tokens import Token
 
@@ -29,6 +42,69 @@ router = APIRouter(tags=["catalogue"])
 NamePath = Annotated[Name, Path()]
 
 _PREFIX = store_keys.STATE_VALUE + b"dataset/"
+
+
+@router.get("/calendar", dependencies=[Consistent])
+def calendar(service: ServiceDep, _: Reader) -> dict[str, Any]:
+    """The calendar in force, by whose working days time limits are counted."""
+    value: dict[str, Any] = plain(calendar_in_force(service.node.view()))
+    return value
+
+
+@router.post("/documents/calendar", status_code=201)
+async def publish_calendar(
+    service: ServiceDep,
+    token: Steward,
+    wanted: CalendarWanted,
+    wait: WaitQuery = "certified",
+    dry_run: DryRunQuery = False,
+    idempotency_key: KeyHeader = None,
+) -> Written | Verdict:
+    """Puts a calendar forward for the whole consortium."""
+    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
+    document = Calendar(
+        title=wanted.title,
+        utc_offset=wanted.utc_offset,
+        weekend=tuple(wanted.weekend),
+        holidays=tuple(wanted.holidays),
+        working_days=tuple(wanted.working_days),
+    )
+    return await _put_forward(service, token, options, "calendar", document)
+
+
+@router.post("/documents/vocabulary", status_code=201)
+async def publish_vocabulary(
+    service: ServiceDep,
+    token: Steward,
+    wanted: VocabularyWanted,
+    wait: WaitQuery = "certified",
+    dry_run: DryRunQuery = False,
+    idempotency_key: KeyHeader = None,
+) -> Written | Verdict:
+    """Puts a vocabulary forward for the whole consortium."""
+    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
+    purposes, legal_bases = (
+        tuple(Term(term.name, term.broader, term.meaning) for term in terms)
+        for terms in (wanted.purposes, wanted.legal_bases)
+    )
+    document = Vocabulary(wanted.title, purposes, legal_bases)
+    return await _put_forward(service, token, options, "vocabulary", document)
+
+
+async def _put_forward(
+    service: ServiceDep, token: Token, options: WriteOptions, kind: DocumentKind, document: Format
+) -> Written | Verdict:
+    body = DocumentPublish(kind)
+    return await write(
+        service, token, options, kind="document.publish", body=body, document=encode(document)
+    )
+
+
+@router.get("/vocabulary", dependencies=[Consistent])
+def vocabulary(service: ServiceDep, _: Reader) -> dict[str, Any]:
+    """The purposes and legal bases that a request may name now."""
+    value: dict[str, Any] = plain(terms_in_force(service.node.view()))
+    return value
 
 
 @router.get("/datasets", dependencies=[Consistent])
@@ -154,6 +230,11 @@ async def _offer(
         subject_field=offer.subject_field,
     )
     body = contract.DatasetOffer(
-        offer.name, offer.classification, offer.sharing, offer.authoritative
+        name=offer.name,
+        classification=offer.classification,
+        sharing=offer.sharing,
+        authoritative=offer.authoritative,
+        co_approvers=tuple(sorted(offer.co_approvers)),
+        derived_from=tuple(sorted(bytes.fromhex(each) for each in offer.derived_from)),
     )
     return await write(service, token, options, kind=kind, body=body, document=encode(described))

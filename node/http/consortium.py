@@ -219,6 +219,9 @@ def action_of(wanted: models.ActionWanted) -> Action:
             return membership.RevokeKey(bytes.fromhex(wanted.key))
         case models.ChangeSetting():
             return membership.ChangeSetting(wanted.name, wanted.value)
+        case models.AdoptDocument():
+            document = bytes.fromhex(wanted.document)
+            return membership.AdoptDocument(wanted.kind, wanted.publisher, document)
 
 
 def _sorted(node_ids: list[Hex32]) -> tuple[bytes, ...]:

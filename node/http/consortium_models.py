@@ -92,6 +92,15 @@ class ChangeSetting(Model):
     value: int = Field(ge=0, lt=2**63)
 
 
+class AdoptDocument(Model):
+    """What a department put forward last, of this kind, is in force."""
+
+    action: Literal["adopt-document"]
+    kind: Literal["calendar", "vocabulary"]
+    publisher: Name
+    document: Hex32
+
+
 ActionWanted = Annotated[
     AdmitDepartment
     | SuspendDepartment
@@ -102,7 +111,8 @@ ActionWanted = Annotated[
     | ReplaceNode
     | ChangeVoters
     | RevokeKey
-    | ChangeSetting,
+    | ChangeSetting
+    | AdoptDocument,
     Field(discriminator="action"),
 ]
 

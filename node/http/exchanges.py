@@ -80,6 +80,7 @@ def _verdict(service: ServiceDep, wanted: ExchangeWanted, actor: str) -> Verdict
         exchange_id=bytes(32),
         consumer=service.node.department,
         actor=actor,
+        grant_version=known.version,
         purpose=wanted.purpose,
         fields=tuple(wanted.fields or known.request.fields),
         query=b"{}",

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
+TermName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,14}:[A-Za-z][A-Za-z0-9-]{0,47}$")]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -35,25 +36,95 @@ class DatasetOffer(Model):
     classification: Literal["public", "internal", "personal", "sensitive"]
     sharing: Literal["open", "conditional", "closed"]
     authoritative: bool = False
+    co_approvers: list[Name] = Field(default_factory=list, max_length=8)
+    derived_from: list[Hex32] = Field(default_factory=list, max_length=2)
+
+
+class CalendarWanted(Model):
+    """A calendar to put forward. weekend: ISO weekdays; days as YYYY-MM-DD; all sorted."""
+
+    title: str = Field(min_length=1, max_length=200)
+    utc_offset: str = Field(pattern=r"^[+-](?:0[0-9]|1[0-4]):[0-5][0-9]$")
+    weekend: list[int] = Field(max_length=6)
+    holidays: list[str] = Field(max_length=2_000)
+    working_days: list[str] = Field(default_factory=list, max_length=2_000)
+
+
+class TermWanted(Model):
+    """A term of a vocabulary. broader: the term of the same list that it narrows."""
+
+    name: TermName
+    broader: TermName | None = None
+    meaning: str = Field("", max_length=500)
+
+
+class VocabularyWanted(Model):
+    """A vocabulary to put forward; terms are sorted by name."""
+
+    title: str = Field(min_length=1, max_length=200)
+    purposes: list[TermWanted] = Field(min_length=1, max_length=256)
+    legal_bases: list[TermWanted] = Field(min_length=1, max_length=64)
+
+
+class Rate(Model):
+    """At most so many exchanges in each window."""
+
+    exchanges: int = Field(ge=1, le=10_000_000)
+    window_ms: int = Field(ge=1_000, le=31 * 86_400_000)
+
+
+class Hours(Model):
+    """The part of the local day in which exchanges may take place; may pass midnight."""
+
+    from_minute: int = Field(ge=0, lt=1_440)
+    until_minute: int = Field(ge=1, le=1_440)
+    utc_offset: str = Field(pattern=r"^[+-](?:0[0-9]|1[0-4]):[0-5][0-9]$")
+
+
+class Limits(Model):
+    """Limits of a grant while one version of it is in force; 0 or null for none."""
+
+    exchanges_max: int = Field(0, ge=0, lt=2**63)
+    rows_max: int = Field(0, ge=0, lt=2**63)
+    size_bytes_max: int = Field(0, ge=0, lt=2**63)
+    rate: Rate | None = None
+    hours: Hours | None = None
+    subjects_max: int = Field(0, ge=0, lt=2**63)
+    subjects_named: bool = False
 
 
 class GrantWanted(Model):
-    """A grant to request. fields: which fields; limits: 0 for none."""
+    """A grant to request, or another version of one. purpose, legal_basis: terms of the vocabulary;
+    description, legal_reference: in words."""
 
     provider: Name
     dataset: Name
     fields: list[FieldName] = Field(min_length=1, max_length=256)
-    purpose: str = Field(min_length=1, max_length=200)
-    legal_basis: str = Field(min_length=1, max_length=300)
+    purpose: TermName
+    description: str = Field("", max_length=300)
+    legal_basis: TermName
+    legal_reference: str = Field("", max_length=300)
     valid_from_ms: int = Field(ge=0, lt=2**63)
     valid_until_ms: int = Field(ge=0, lt=2**63)
-    exchanges_max: int = Field(0, ge=0, lt=2**63)
-    rows_max: int = Field(0, ge=0, lt=2**63)
+    limits: Limits = Field(default_factory=lambda: Limits.model_validate({}))
     onward: bool = False
 
 
+class EmergencyWanted(GrantWanted):
+    """An emergency grant to declare. situation: what has happened."""
+
+    situation: Reason
+
+
+class EmergencyVerdict(Model):
+    """What a review of an emergency found."""
+
+    verdict: Literal["justified", "unjustified"]
+    findings: Reason
+
+
 class Decision(Model):
-    """Why a grant is refused, revoked or withdrawn."""
+    """Why something is refused, suspended, ended; or a question, or its answer."""
 
     reason: Reason
 
@@ -62,8 +133,8 @@ class ExchangeWanted(Model):
     """Data to get under a grant. fields: null for all granted ones. query: see the guide."""
 
     grant_id: Hex32
-    purpose: str = Field(min_length=1, max_length=200)
-    case: str = Field("", max_length=200)
+    purpose: TermName
+    case: str = Field(min_length=1, max_length=200)
     query: dict[str, Any] = Field(default_factory=dict)
     fields: list[FieldName] | None = Field(None, min_length=1, max_length=256)
 
@@ -101,31 +172,75 @@ class DatasetView(BaseModel):
     status: str
     document: Hex32
     changed_height: int
+    co_approvers: list[str]
+    derived_from: list[Hex32]
+
+
+class ActView(BaseModel):
+    """Who did something, and where."""
+
+    height: int
+    time_ms: int
+    department: str
+    actor: str
+
+
+class PendingView(BaseModel):
+    """A version of a grant that waits. due_ms: until when the deciders have to act, null while
+    they wait for the consumer."""
+
+    version: int
+    request: dict[str, Any]
+    stage: str
+    sharing: str
+    deciders: list[str]
+    approved_by: list[str]
+    asked: ActView
+    due_ms: int | None
+    overdue: bool
+
+
+class EmergencyView(BaseModel):
+    """What makes a grant an emergency's."""
+
+    situation: str
+    confirmed: ActView | None
+    review_due_ms: int
+    verdict: str | None
+    findings: str | None
+    reviewed: ActView | None
 
 
 class GrantView(BaseModel):
-    """A grant as the ledger has it. lets_through: whether an exchange could take place now."""
+    """A grant as the ledger has it; the version in force, and the one that waits.
+
+    lets_through: whether an exchange could take place now. overdue: whether its deciders are late.
+    """
 
     grant_id: Hex32
     consumer: str
     provider: str
     dataset: str
+    version: int
     fields: list[str]
     purpose: str
+    description: str
     legal_basis: str
+    legal_reference: str
     valid_from_ms: int
     valid_until_ms: int
-    exchanges_max: int
-    rows_max: int
+    limits: dict[str, Any]
     onward: bool
+    co_approvers: list[str]
     status: str
     reason: str
     lets_through: bool
     why_not: str | None
-    requested_height: int
-    decided_height: int
-    requested_by: str
-    decided_by: str
+    requested: ActView
+    decided: ActView
+    pending: PendingView | None
+    overdue: bool
+    emergency: EmergencyView | None
     exchanges: int
     rows: int
     size_bytes: int

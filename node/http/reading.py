@@ -10,13 +10,21 @@ import msgspec
 from fastapi import Depends, Query
 
 from contracts.catalog import Dataset
-from contracts.grants import Grant, standing
+from contracts.grants import Act, Emergency, Grant, Pending, due_ms, exhausted, standing
+from contracts.limits import Counts
 from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.records import parse_leaf
 from ledger.types import Height, LeafIndex
 from node.http.access import ServiceDep
-from node.http.models import DatasetView, GrantView, RecordView
+from node.http.models import (
+    ActView,
+    DatasetView,
+    EmergencyView,
+    GrantView,
+    PendingView,
+    RecordView,
+)
 from node.http.problems import Problem
 from node.ports import StoreReader
 from node.runtime import StateView
@@ -107,40 +115,82 @@ def dataset_view(value: Dataset) -> DatasetView:
         status=value.status,
         document=value.document.hex(),
         changed_height=value.changed_height,
+        co_approvers=list(value.offer.co_approvers),
+        derived_from=[grant_id.hex() for grant_id in value.offer.derived_from],
     )
 
 
 def grant_view(view: StateView, value: Grant, *, time_ms: int) -> GrantView:
     """A grant for people and apps."""
     asked = value.request
-    refusal = standing(view, value, time_ms=time_ms)
+    refusal = standing(view, value, time_ms=time_ms) or exhausted(value, Counts(1), time_ms=time_ms)
+    pending = None
+    if value.pending is not None:
+        pending = _pending_view(view, value.pending, provider=asked.provider, time_ms=time_ms)
     return GrantView(
         grant_id=value.grant_id.hex(),
         consumer=value.consumer,
         provider=asked.provider,
         dataset=asked.dataset,
+        version=value.version,
         fields=list(asked.fields),
         purpose=asked.purpose,
+        description=asked.description,
         legal_basis=asked.legal_basis,
+        legal_reference=asked.legal_reference,
         valid_from_ms=asked.valid_from_ms,
         valid_until_ms=asked.valid_until_ms,
-        exchanges_max=asked.exchanges_max,
-        rows_max=asked.rows_max,
+        limits=plain(asked.limits),
         onward=asked.onward,
+        co_approvers=list(value.co_approvers),
         status=value.status,
         reason=value.reason,
         lets_through=refusal is None,
         why_not=None if refusal is None else refusal.code,
-        requested_height=value.requested_height,
-        decided_height=value.decided_height,
-        requested_by=value.requested_by,
-        decided_by=value.decided_by,
+        requested=_act_view(value.requested),
+        decided=_act_view(value.decided),
+        pending=pending,
+        overdue=pending is not None and pending.overdue,
+        emergency=None if value.emergency is None else _emergency_view(value.emergency),
         exchanges=value.exchanges,
         rows=value.rows,
         size_bytes=value.size_bytes,
         acknowledged=value.acknowledged,
         voided=value.voided,
         denied=value.denied,
+    )
+
+
+def _act_view(act: Act) -> ActView:
+    return ActView(
+        height=act.height, time_ms=act.time_ms, department=act.department, actor=act.actor
+    )
+
+
+def _pending_view(view: StateView, value: Pending, *, provider: str, time_ms: int) -> PendingView:
+    due = due_ms(view, value)
+    return PendingView(
+        version=value.version,
+        request=plain(value.request),
+        stage=value.stage,
+        sharing=value.sharing,
+        deciders=list(value.deciders(provider)),
+        approved_by=list(value.approved_by),
+        asked=_act_view(value.asked),
+        due_ms=due,
+        overdue=due is not None and time_ms >= due,
+    )
+
+
+def _emergency_view(value: Emergency) -> EmergencyView:
+    review = value.review
+    return EmergencyView(
+        situation=value.situation,
+        confirmed=None if value.confirmed is None else _act_view(value.confirmed),
+        review_due_ms=value.review_due_ms,
+        verdict=None if review is None else review.verdict,
+        findings=None if review is None else review.findings,
+        reviewed=None if review is None else _act_view(review.act),
     )
 
 
@@ -185,7 +235,7 @@ def record_view(leaf: bytes, *, leaf_index: int, height: int, raw: bytes | None)
         key=header.key.hex(),
         created_ms=header.created_ms,
         valid_until_ms=header.valid_until_ms,
-        body=_plain(CONTRACTS[header.kind].body.decode(bytes(header.body))),
+        body=plain(CONTRACTS[header.kind].body.decode(bytes(header.body))),
         attached=attached,
         raw=None if raw is None else base64.b64encode(raw).decode("ascii"),
     )
@@ -196,11 +246,12 @@ def stored_leaf(reader: StoreReader, leaf_index: int) -> bytes | None:
     return reader.get(store_keys.leaf_key(LeafIndex(leaf_index)))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A format's value as JSON takes it: fields by name, bytes in hexadecimal."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value

@@ -109,9 +109,9 @@ async def submit(
 
 @asynccontextmanager
 async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
-    """While this provider submits a revocation, and after it: nothing more goes out (P2).
+    """While this provider submits a revocation or suspension: nothing more goes out (P2).
 
-    Only a revocation that was refused lets exchanges go on.
+    Afterwards the ledger says so itself; only while the outcome is unknown does the stop stay.
     """
     known = grant(service.node.view(), grant_id)
     stops = (
@@ -124,9 +124,12 @@ async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
     try:
         yield
     except Problem as problem:
-        if stops and problem.kind != "unknown-outcome":
-            service.provider.not_revoking(grant_id)
+        if problem.kind == "unknown-outcome":
+            stops = False
         raise
+    finally:
+        if stops:
+            service.provider.not_revoking(grant_id)
 
 
 def would_be(service: Service, record: Record) -> Verdict:

@@ -15,6 +15,7 @@ from bench.report import Figure, summary
 from bench.settings import Settings
 from bench.wire import Connection
 from contracts.grants import GrantRequest
+from contracts.limits import Limits
 
 DATASET = "benchmarked"
 
@@ -68,12 +69,13 @@ def request_of(cluster: Nodes, number: int) -> bytes:
         provider=provider,
         dataset=DATASET,
         fields=("id_number",),
-        purpose="measurement",
-        legal_basis="none",
+        purpose="dpv:ResearchAndDevelopment",
+        description="measurement",
+        legal_basis="dpv:LegalObligation",
+        legal_reference="none",
         valid_from_ms=1_790_000_000_000,
         valid_until_ms=1_790_000_000_000 + 1_000 * DAY_MS,
-        exchanges_max=0,
-        rows_max=0,
+        limits=Limits(),
         onward=False,
     )
     return cluster.record(author, "grant.request", body)

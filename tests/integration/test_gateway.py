@@ -25,7 +25,7 @@ from node.exchange.consumer import ExchangeRefused, Received, Wanted
 from node.server import running
 from node.service import Service
 
-PURPOSE = "trying out Concordat"
+PURPOSE = "dpv:ResearchAndDevelopment"
 ROWS = 9_000
 
 

@@ -472,7 +472,8 @@ def test_a_developers_consortium_is_up_and_serves_an_exchange(tmp_path: Path) ->
         )
         body = {
             "grant_id": words["grant"],
-            "purpose": "trying out Concordat",
+            "purpose": "dpv:ResearchAndDevelopment",
+            "case": "A-1",
             "query": {"where": {"id_number": "SYN-0001"}},
         }
 

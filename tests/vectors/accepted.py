@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from builders import joining_enrolment, signer
+from vectors.bodies import contract_vectors
 from vectors.governance import KEY_ADD, NEW_KEY, governance_vectors
 from vectors.plain import Vector, packed, to_json, vector
 from vectors.proved import hash_vectors, state_vectors, tile_vectors, tree_vectors
@@ -398,3 +399,4 @@ def accepted_vectors() -> Iterator[Vector]:
     yield from commitment_vectors()
     yield from store_vectors()
     yield from governance_vectors()
+    yield from contract_vectors()

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from vectors.bodies import BODIES_AGAIN
+
 from contracts.registry import CONTRACTS
 from ledger.attachments import parse_items
 from ledger.blocks import VoterSets, parse_any_leaf, parse_block_header
@@ -49,7 +51,7 @@ def _body_again(kind: str) -> Callable[[bytes], bytes]:
     return lambda data: encode(CONTRACTS[kind].body.decode(data))
 
 
-AGAIN: dict[str, Callable[[bytes], bytes]] = {
+AGAIN: dict[str, Callable[[bytes], bytes]] = BODIES_AGAIN | {
     "record header": _header_through_leaf,
     "record leaf": _leaf_again,
     "leaf": lambda data: encode(parse_any_leaf(data)),

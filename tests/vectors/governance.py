@@ -13,6 +13,7 @@ from contracts.membership import (
     Action,
     AdmitDepartment,
     AdmitNode,
+    AdoptDocument,
     ChangeSetting,
     ChangeVoters,
     ReplaceNode,
@@ -43,6 +44,7 @@ PROPOSED: tuple[Action, ...] = (
         tuple(node_id for node_id in OLD_VOTERS if node_id not in NEW_VOTERS),
     ),
     RevokeKey(CITY.record_signer("health").public_key),
+    AdoptDocument("calendar", "health", bytes(range(32))),
     ChangeSetting("voters-min", 1),
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from vectors import sample
+from vectors.bodies import BODIES
 from vectors.governance import KEY_ADD, PROPOSED
 from vectors.plain import Vector, Verbatim, array_head, plain_of, replace_first, spell, vector
 from vectors.sample import CITY, VILLAGE
@@ -38,6 +39,7 @@ _FAMILIES: tuple[tuple[str, Any], ...] = (
     ("key add", KEY_ADD),
     ("state proof", StateTree(sample.PAGES.get).prove(b"key 42")),
     ("list head", ListHead().append([b"item 0", b"item 1", b"item 2"])),
+    *((form, value) for form, _, value in BODIES),
 )
 
 

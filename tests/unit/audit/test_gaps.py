@@ -9,7 +9,7 @@ import pytest
 from branches import Branch, write_store
 from builders import START_MS, Consortium
 from click.testing import CliRunner
-from recorded import dataset, grant_request
+from recorded import RIGHT, dataset, grant_request
 
 from audit.gaps import GAPS, Reconciliation, reconcile
 from audit.verify import Audit
@@ -66,7 +66,8 @@ class Book:
         """A batch of receipts in a block; rows: what the line says, if not the truth."""
         items = items or tuple(encode(self.receipt(value)) for value in values)
         said = 2 * len(items) if rows is None else rows
-        line = forms.ReceiptLine(self.grant, len(items), said, 30 * len(items), items_root(items))
+        counts = (len(items), said, 30 * len(items))
+        line = forms.ReceiptLine(self.grant, *RIGHT, *counts, items_root(items))
         record = self.record("health", "exchange.receipts", forms.Receipts((line,)), items)
         self.branch.block(record)
         self.receipts = dict.fromkeys(values, record) | self.receipts

@@ -11,7 +11,7 @@ import pytest
 from branches import Branch
 from builders import START_MS, Consortium
 from click.testing import CliRunner
-from recorded import Recorder, dataset, grant_request, receipts, record_ledger
+from recorded import RIGHT, Recorder, dataset, grant_request, receipts, record_ledger
 
 from audit.evidence import Convicted
 from audit.proofs.build import Prover, Unprovable
@@ -75,7 +75,7 @@ class Ledger:
         recorder = Recorder(self.folder, self.consortium)
         asked = grant_request(self.consortium, "housing", "health", "table-1")
         recorder.put(asked)
-        decision = grants.GrantDecision(asked.record_id, "no legal basis")
+        decision = grants.GrantReply(asked.record_id, "no legal basis")
         recorder.put(
             self.consortium.record("health", "grant.refuse", decision, created_ms=START_MS + 9_000)
         )
@@ -523,7 +523,14 @@ def test_a_grant_with_several_lines_in_a_record_is_found_by_its_own(tmp_path: Pa
     ids.sort()
     parts = (items[:3], items[3:])
     lines = tuple(
-        ReceiptLine(grant_id, len(part), 2 * len(part), 10 * len(part), items_root(part))
+        ReceiptLine(
+            grant_id,
+            *RIGHT,
+            len(part),
+            2 * len(part),
+            10 * len(part),
+            items_root(part),
+        )
         for grant_id, part in zip(ids, parts, strict=True)
     )
     recorder.put(

@@ -130,6 +130,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"joining": [FISHERIES], "leaving": [HEALTH]},
     ),
     "revoke-key": (("d" * 64,), {"key": "d" * 64}),
+    "adopt-document": (
+        ("calendar", "health", "d" * 64),
+        {"kind": "calendar", "publisher": "health", "document": "d" * 64},
+    ),
     "change-setting": (("voters-min", "1"), {"name": "voters-min", "value": 1}),
 }
 

@@ -5,6 +5,7 @@ Whatever changes the end of this ledger makes nodes of two versions disagree.
 
 from council import Council
 from harness import (
+    CONSUMER,
     PROVIDER,
     STRANGER,
     description,
@@ -13,6 +14,7 @@ from harness import (
     token,
     wanted,
 )
+from refused_by_contracts import amendment, confirmed, put_forward, review
 
 from contracts.catalog import DatasetWithdraw
 from contracts.grants import GrantApprove
@@ -46,7 +48,8 @@ def golden_ledger() -> Council:
         stage.denials(grant_id=token("none")),
     ) == ["grant-revoked", "malformed-record"]
     stage.accept(stage.decide(STRANGER, "withdraw", second.record_id))
-    stage.accept(stage.decide(PROVIDER, "refuse", stage.requested()))
+    stage.accept(stage.reply(PROVIDER, "refuse", stage.requested()))
+    _lives(stage)
     withdrawal = DatasetWithdraw(wanted().dataset, "superseded")
     stage.accept(stage.sign(PROVIDER, "dataset.withdraw", withdrawal))
     _change_the_council(stage)
@@ -60,10 +63,31 @@ def _change_the_council(stage: Council) -> None:
     stage.change_voters((learner,), (stage.node_of(STRANGER),))
     stage.step()
     stage.step()
+    publication, adoption = put_forward(stage)
+    stage.accept(publication)
+    stage.decide_to(adoption)
     stage.accept(stage.key_add(PROVIDER))
     stage.accept(stage.key_revoke(PROVIDER))
     proposal_id = stage.opened(SuspendDepartment(STRANGER))
     stage.accept(stage.withdrawal("civil-affairs", proposal_id))
+
+
+def _lives(stage: Council) -> None:
+    """A grant that is asked about, amended, suspended and resumed; and two emergencies."""
+    grant_id = stage.requested()
+    for department, word in (
+        (PROVIDER, "accept"),
+        (PROVIDER, "ask"),
+        (CONSUMER, "answer"),
+        (PROVIDER, "approve"),
+    ):
+        stage.accept(stage.reply(department, word, grant_id))
+    stage.accept(stage.decide(PROVIDER, "suspend", grant_id))
+    stage.accept(stage.decide(PROVIDER, "resume", grant_id))
+    stage.accept(amendment(stage, grant_id=grant_id))
+    stage.accept(stage.reply(CONSUMER, "retract", grant_id, version=2))
+    for verdict in ("justified", "unjustified"):
+        stage.accept(review(stage, confirmed(stage), verdict=verdict))
 
 
 def ends() -> str:

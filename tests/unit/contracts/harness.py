@@ -31,7 +31,15 @@ from contracts.exchanges import (
     Void,
     Voids,
 )
-from contracts.grants import Grant, GrantApprove, GrantDecision, GrantRequest, parse_grant
+from contracts.grants import (
+    Grant,
+    GrantApprove,
+    GrantDecision,
+    GrantReply,
+    GrantRequest,
+    parse_grant,
+)
+from contracts.limits import Limits
 from contracts.machine import Candidate, ExecutedBlock, candidate, execute_entry, genesis_tip
 from contracts.state import grant_key
 from ledger.attachments import items_root
@@ -166,9 +174,10 @@ class Ledger:
             assert rebuilds(parse_list_head(self.state[key]), items)
         assert len(self.record_ids) == len(set(self.record_ids)) == len(self.nonces)
         for known in self.grants():
-            asked = known.request
-            assert not asked.exchanges_max or known.exchanges <= asked.exchanges_max
-            assert not asked.rows_max or known.rows <= asked.rows_max
+            limits, used = known.request.limits, known.used()
+            assert not limits.exchanges_max or used.exchanges <= limits.exchanges_max
+            assert not limits.rows_max or used.rows <= limits.rows_max
+            assert not limits.size_bytes_max or used.size_bytes <= limits.size_bytes_max
             assert max(known.acknowledged, known.voided) <= known.exchanges
 
     def grants(self) -> list[Grant]:
@@ -214,23 +223,33 @@ def description(
     return encode(Description("Residents", "Everyone who lives in the city.", fields, subject))
 
 
-def offer(name: str = PEOPLE, *, sharing: str = "conditional") -> DatasetOffer:
+def offer(name: str = PEOPLE, *, sharing: str = "conditional", **more: Any) -> DatasetOffer:
     """The body of a dataset's publication or change."""
-    return DatasetOffer(name, "personal", sharing, authoritative=True)
+    return DatasetOffer(name, "personal", sharing, authoritative=True, **more)
+
+
+PURPOSE, LEGAL_BASIS = "dpv:ServiceProvision", "dpv:LegalObligation"
 
 
 def wanted(**changes: Any) -> GrantRequest:
-    """The body of a request for a grant, for a day, on two of the fields."""
+    """The body of a request for a grant, for a day, on two of the fields; 5 exchanges, 50 rows.
+
+    changes: fields of the request, or of its limits.
+    """
+    limits = {"exchanges_max": 5, "rows_max": 50}
+    names = Limits.__struct_fields__
+    limits |= {name: changes.pop(name) for name in names if name in changes}
     asked = GrantRequest(
         provider=PROVIDER,
         dataset=PEOPLE,
         fields=("district", "person"),
-        purpose="allocate social housing",
-        legal_basis="Housing Act, section 12",
+        purpose=PURPOSE,
+        description="allocate social housing",
+        legal_basis=LEGAL_BASIS,
+        legal_reference="Housing Act, section 12",
         valid_from_ms=START_MS,
         valid_until_ms=START_MS + DAY_MS,
-        exchanges_max=5,
-        rows_max=50,
+        limits=Limits(**limits),
         onward=False,
     )
     return msgspec.structs.replace(asked, **changes)
@@ -272,11 +291,18 @@ def lines_of(batches: Batches) -> tuple[Line, ...]:
     )
 
 
-def receipt_lines(batches: Mapping[bytes, Sequence[Receipt]]) -> tuple[ReceiptLine, ...]:
-    """One line for each grant, with the rows and bytes that its receipts add up to."""
+def receipt_lines(
+    batches: Mapping[bytes, Sequence[Receipt]], **right: Any
+) -> tuple[ReceiptLine, ...]:
+    """One line for each grant, with the rows and bytes that its receipts add up to.
+
+    right: version, purpose or legal_basis, if not those of `wanted`.
+    """
+    stated = {"version": 1, "purpose": PURPOSE, "legal_basis": LEGAL_BASIS} | right
     return tuple(
         ReceiptLine(
             line.grant_id,
+            *stated.values(),
             line.count,
             sum(item.rows for item in batches[line.grant_id]),
             sum(item.size_bytes for item in batches[line.grant_id]),
@@ -294,9 +320,9 @@ class Stage(Ledger):
         self.accept(self.publish())
         self.grant_id = self.granted()
 
-    def publish(self, name: str = PEOPLE, *, sharing: str = "conditional") -> Record:
-        """PROVIDER's offer of a dataset."""
-        body = offer(name, sharing=sharing)
+    def publish(self, name: str = PEOPLE, *, sharing: str = "conditional", **more: Any) -> Record:
+        """PROVIDER's offer of a dataset. more: further fields of the offer."""
+        body = offer(name, sharing=sharing, **more)
         return self.sign(PROVIDER, "dataset.publish", body, document=description())
 
     def requested(self, **changes: Any) -> bytes:
@@ -312,8 +338,16 @@ class Stage(Ledger):
         return grant_id
 
     def decide(self, department: str, word: str, grant_id: bytes | None = None) -> Record:
-        """A decision on a grant: word is "refuse", "revoke" or "withdraw"."""
+        """A decision on a grant: word is "suspend", "resume", "revoke" or "withdraw"."""
         body = GrantDecision(grant_id or self.grant_id, "as agreed")
+        return self.sign(department, f"grant.{word}", body)
+
+    def reply(self, department: str, word: str, grant_id: bytes, version: int = 1) -> Record:
+        """What is said about a waiting version: "accept", "approve"; or "ask", "answer", "refuse",
+        "retract" with words."""
+        if word in ("accept", "approve"):
+            return self.sign(department, f"grant.{word}", GrantApprove(grant_id, version))
+        body = GrantReply(grant_id, "as agreed", version)
         return self.sign(department, f"grant.{word}", body)
 
     def receipts(
@@ -323,16 +357,22 @@ class Stage(Ledger):
         rows: int = 1,
         grant_id: bytes | None = None,
         department: str = PROVIDER,
+        **right: Any,
     ) -> Record:
         """Receipts of `count` exchanges under one grant, each of so many rows."""
         made = [receipt(100 * self.signed + place, rows=rows) for place in range(count)]
-        return self.receipts_for({grant_id or self.grant_id: made}, department=department)
+        batches = {grant_id or self.grant_id: made}
+        return self.receipts_for(batches, department=department, **right)
 
     def receipts_for(
-        self, batches: Mapping[bytes, Sequence[Receipt]], *, department: str = PROVIDER
+        self,
+        batches: Mapping[bytes, Sequence[Receipt]],
+        *,
+        department: str = PROVIDER,
+        **right: Any,
     ) -> Record:
-        """Receipts under several grants in one record."""
-        body = Receipts(receipt_lines(batches))
+        """Receipts under several grants in one record. right: see `receipt_lines`."""
+        body = Receipts(receipt_lines(batches, **right))
         return self.sign(department, "exchange.receipts", body, items=items_of(batches))
 
     def acknowledgements(

@@ -253,8 +253,8 @@ def a_body_with_an_empty_reason(stage: Stage) -> Sent:
 
 
 @refused("malformed-body")
-def a_body_with_more_than_thirty_two_lines(stage: Stage) -> Sent:
-    grants = {token(number): [receipt(number)] for number in range(33)}
+def a_body_with_more_than_sixteen_lines(stage: Stage) -> Sent:
+    grants = {token(number): [receipt(number)] for number in range(17)}
     return stage.receipts_for(grants)
 
 

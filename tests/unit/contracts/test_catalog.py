@@ -10,9 +10,9 @@ from contracts.catalog import (
     DatasetWithdraw,
     dataset,
     parse_description,
-    publish,
 )
 from contracts.context import Context
+from contracts.offers import publish
 from contracts.state import Overlay
 from ledger.errors import Malformed
 from ledger.records import Record

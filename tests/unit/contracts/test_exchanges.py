@@ -5,6 +5,7 @@ import pytest
 from harness import (
     CONSUMER,
     PROVIDER,
+    PURPOSE,
     STRANGER,
     Stage,
     items_of,
@@ -166,7 +167,8 @@ def test_a_request_and_its_signed_form_read_back() -> None:
         exchange_id=token("exchange"),
         consumer=CONSUMER,
         actor="clerk-7",
-        purpose="allocate social housing",
+        grant_version=1,
+        purpose=PURPOSE,
         fields=("person",),
         query=b"{}",
         request_blinding=token("blinding"),

@@ -11,10 +11,10 @@ from golden import ends, golden_ledger
 from contracts.registry import CONTRACTS
 from ledger.records import parse_leaf
 
-HEIGHT, TREE_SIZE = 27, 57
-TREE_ROOT = "35a826f4aab08ac656776efdfef0cd3f5bfe5977678745a162acea8f585f3dbb"
-STATE_ROOT = "171ee76f7e2f8d60e581f68680569abf3263f90f76f11199262a047f6334c18a"
-BLOCK_HASH = "4079a7c91edc680cd0a9b625e52c669c8b31c90a994e25c6995e878069d08a28"
+HEIGHT, TREE_SIZE = 45, 95
+TREE_ROOT = "15543b686c2c9e41590777b967dbf842d39f4d5995e44a3568723869cf32e0cd"
+STATE_ROOT = "59854c9b854d4966fed579738d998f752af5923fca33824a354762ed74382638"
+BLOCK_HASH = "d14798c5f68af1652c68dabae820859f9958ac5b7ded4af2a2b4506c07db6922"
 
 
 def test_the_golden_ledger_ends_where_it_always_has() -> None:

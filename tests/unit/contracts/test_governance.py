@@ -71,7 +71,7 @@ def test_what_is_decided_counts_from_the_next_record_of_the_same_block_on(
 ) -> None:
     proposal_id = council.almost(SuspendDepartment(STRANGER))
     before = council.sign(STRANGER, "grant.request", wanted())
-    after = council.sign(STRANGER, "grant.request", wanted(purpose="another one"))
+    after = council.sign(STRANGER, "grant.request", wanted(description="another one"))
     deciding = council.ballot("transport", proposal_id)
     assert council.codes(before, deciding, after) == ["department-suspended"]
     assert council.standing(proposal_id).status == "decided"
@@ -201,7 +201,7 @@ def test_one_department_alone_decides_with_its_proposal() -> None:
 
 
 def test_every_action_has_a_threshold_of_its_own_kind(council: Council) -> None:
-    assert len(ACTIONS) == 10
+    assert len(ACTIONS) == 11
     for rule in ACTIONS.values():
         assert 50 <= setting(council.state, rule.threshold) <= 99
     council.almost(RevokeKey(council.city.record_signer("health").public_key), ballots=2)
@@ -413,14 +413,14 @@ def test_a_key_counts_exactly_where_the_state_just_before_the_record_says_so(
 ) -> None:
     new = signer("housing/more/1")
     early, late = (
-        council.sign("housing", "grant.request", wanted(purpose=purpose), by=new)
+        council.sign("housing", "grant.request", wanted(description=purpose), by=new)
         for purpose in ("early", "late")
     )
     assert council.codes(early, council.key_add("housing"), late) == ["unknown-key"]
-    old = council.sign("housing", "grant.request", wanted(purpose="with the old key"))
+    old = council.sign("housing", "grant.request", wanted(description="with the old key"))
     revoke = council.key_revoke("housing")
     stale = council.sign(
-        "housing", "grant.request", wanted(purpose="created before"), created_ms=START_MS
+        "housing", "grant.request", wanted(description="created before"), created_ms=START_MS
     )
     assert council.codes(old, revoke, stale) == ["unknown-key"]
 
@@ -429,8 +429,8 @@ def test_a_rotation_has_an_overlap_in_which_both_keys_count(council: Council) ->
     council.accept(council.key_add("housing"))
     new = signer("housing/more/1")
     council.accept(
-        council.sign("housing", "grant.request", wanted(purpose="old key")),
-        council.sign("housing", "grant.request", wanted(purpose="new key"), by=new),
+        council.sign("housing", "grant.request", wanted(description="old key")),
+        council.sign("housing", "grant.request", wanted(description="new key"), by=new),
     )
     revoked = council.city.record_signer("housing").public_key
     council.accept(council.key_revoke("housing", revoked, by=new))

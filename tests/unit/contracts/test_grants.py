@@ -1,7 +1,5 @@
 """Grants: who may take them from one state to the next, and when they let an exchange through."""
 
-import itertools
-
 import pytest
 from builders import START_MS
 from harness import (
@@ -9,7 +7,6 @@ from harness import (
     DAY_MS,
     PEOPLE,
     PROVIDER,
-    STRANGER,
     Stage,
     description,
     offer,
@@ -17,76 +14,30 @@ from harness import (
     wanted,
 )
 
-from contracts.grants import Grant, GrantApprove, exhausted, grant, parse_grant, standing
+from contracts.grants import Act, Grant, Pending, exhausted, grant, parse_grant, standing
+from contracts.limits import Counts
 from ledger.errors import Malformed
-from ledger.records import Record
-
-ARROWS = {
-    ("requested", "approve"): "approved",
-    ("requested", "refuse"): "refused",
-    ("requested", "withdraw"): "withdrawn",
-    ("approved", "revoke"): "revoked",
-    ("approved", "withdraw"): "withdrawn",
-}
-"""Every arrow of the drawing in `contracts.grants`."""
-
-WAYS = {
-    "requested": (),
-    "approved": ("approve",),
-    "refused": ("refuse",),
-    "revoked": ("approve", "revoke"),
-    "withdrawn": ("withdraw",),
-}
-"""How a grant gets into each state."""
-
-WORDS = ("approve", "refuse", "revoke", "withdraw")
-
-
-def decision(stage: Stage, word: str, grant_id: bytes, department: str | None = None) -> Record:
-    author = department or (CONSUMER if word == "withdraw" else PROVIDER)
-    if word == "approve":
-        return stage.sign(author, "grant.approve", GrantApprove(grant_id))
-    return stage.decide(author, word, grant_id)
-
-
-@pytest.mark.parametrize(("status", "word"), list(itertools.product(WAYS, WORDS)))
-def test_a_decision_follows_an_arrow_or_is_refused(stage: Stage, status: str, word: str) -> None:
-    grant_id = stage.requested()
-    for step in WAYS[status]:
-        stage.accept(decision(stage, step, grant_id))
-    assert stage.grant(grant_id).status == status
-    after = ARROWS.get((status, word))
-    assert stage.codes(decision(stage, word, grant_id)) == ([] if after else ["already-decided"])
-    assert stage.grant(grant_id).status == (after or status)
-
-
-@pytest.mark.parametrize(
-    ("word", "department"), list(itertools.product(WORDS, (PROVIDER, CONSUMER)))
-)
-def test_a_decision_is_one_partys_alone(stage: Stage, word: str, department: str) -> None:
-    grant_id = stage.granted() if word == "revoke" else stage.requested()
-    rightful = CONSUMER if word == "withdraw" else PROVIDER
-    code = "not-the-consumer" if rightful == CONSUMER else "not-the-provider"
-    codes = stage.codes(
-        decision(stage, word, grant_id, STRANGER), decision(stage, word, grant_id, department)
-    )
-    assert codes == ([code] if department == rightful else [code, code])
 
 
 def test_a_request_leaves_a_grant_with_the_records_id_on_both_lists(stage: Stage) -> None:
     record = stage.sign(CONSUMER, "grant.request", wanted(), actor="clerk-7")
     stage.accept(record)
     known = stage.grant(record.record_id)
+    asked = Act(stage.tip.height, stage.tip.time_ms, CONSUMER, "clerk-7")
+    waits = Pending(1, wanted(), "conditional", (), "received", (), asked, stage.tip.time_ms)
     assert known == Grant(
         grant_id=record.record_id,
         consumer=CONSUMER,
         request=wanted(),
+        version=1,
+        versions=1,
+        co_approvers=(),
         status="requested",
         reason="",
-        requested_height=stage.tip.height,
-        decided_height=stage.tip.height,
-        requested_by="clerk-7",
-        decided_by="",
+        requested=asked,
+        decided=asked,
+        pending=waits,
+        emergency=None,
     )
     where = f"{PROVIDER}/{PEOPLE}".encode()
     both = [stage.grant_id, record.record_id]
@@ -99,9 +50,10 @@ def test_a_decision_leaves_who_where_and_why(stage: Stage) -> None:
     stage.accept(stage.decide(PROVIDER, "revoke"))
     revoked = stage.grant()
     assert (approved.reason, revoked.reason) == ("", "as agreed")
-    assert revoked.decided_by == "tester"
-    assert revoked.decided_height == stage.tip.height > approved.decided_height
-    assert revoked.requested_height == approved.requested_height
+    assert revoked.decided == Act(stage.tip.height, stage.tip.time_ms, PROVIDER, "tester")
+    assert approved.decided.height < revoked.decided.height
+    assert revoked.requested == approved.requested
+    assert revoked.requested.department == CONSUMER
 
 
 def test_an_unknown_grant_is_none_and_a_damaged_one_is_malformed(stage: Stage) -> None:
@@ -142,14 +94,14 @@ def test_a_grant_on_a_dataset_that_the_state_lacks_lets_nothing_through(stage: S
 
 def test_no_limit_means_no_limit(stage: Stage) -> None:
     known = stage.grant(stage.granted(exchanges_max=0, rows_max=0))
-    assert exhausted(known, exchanges=10**9, rows=10**9) is None
+    assert exhausted(known, Counts(10**9, 10**9, 10**9), time_ms=START_MS) is None
 
 
 def test_limits_are_inclusive(stage: Stage) -> None:
     known = stage.grant()
-    assert exhausted(known, exchanges=5, rows=50) is None
+    assert exhausted(known, Counts(5, 50), time_ms=START_MS) is None
     for exchanges, rows, code in ((6, 50, "exchanges-exhausted"), (5, 51, "rows-exhausted")):
-        refusal = exhausted(known, exchanges=exchanges, rows=rows)
+        refusal = exhausted(known, Counts(exchanges, rows), time_ms=START_MS)
         assert refusal is not None
         assert refusal.code == code
 

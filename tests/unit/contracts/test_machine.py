@@ -319,10 +319,10 @@ def test_a_contract_that_reads_too_much_is_stopped(
     assert ledger.codes(published(ledger)) == ["internal-error"]
 
 
-def test_a_record_beyond_what_a_list_of_thirty_two_grants_needs_is_never_stopped(
+def test_a_record_beyond_what_a_list_of_sixteen_grants_needs_is_never_stopped(
     stage: Stage,
 ) -> None:
-    grants = [stage.grant_id, *(stage.granted() for _ in range(31))]
+    grants = [stage.grant_id, *(stage.granted() for _ in range(15))]
     batches = {grant_id: [receipt(number)] for number, grant_id in enumerate(grants)}
     stage.accept(stage.receipts_for(batches))
     assert all(known.exchanges == 1 for known in stage.grants())

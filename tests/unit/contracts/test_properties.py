@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.catalog import DatasetWithdraw
-from contracts.grants import GrantApprove
+from contracts.grants import GrantAmend
 from contracts.machine import ExecutedBlock, Execution
 from ledger.records import Record
 from ledger.types import Height
@@ -56,6 +56,13 @@ WEIGHTS = {
     "revoke": 1,
     "withdraw": 1,
     "refuse": 1,
+    "suspend": 1,
+    "resume": 2,
+    "ask": 1,
+    "answer": 1,
+    "accept": 1,
+    "retract": 1,
+    "amend": 2,
     "request": 2,
     "publish": 2,
     "end": 1,
@@ -63,7 +70,14 @@ WEIGHTS = {
 }
 """Words of acts, and how often each is tried: what ends a grant is rare."""
 
-CONSUMERS_WORDS = ("acknowledgements", "withdraw", "request")
+CONSUMERS_WORDS = (
+    "acknowledgements",
+    "withdraw",
+    "request",
+    "amend",
+    "answer",
+    "retract",
+)
 
 ACTS = st.builds(
     Act,
@@ -103,15 +117,21 @@ class Scene(Stage):
         by = act.department or (CONSUMER if act.word in CONSUMERS_WORDS else PROVIDER)
         match act.word:
             case "receipts":
-                return self.receipts(1, rows=act.count, grant_id=grant_id, department=by)
+                version = self.grant(grant_id).version if act.count < 4 else 2
+                return self.receipts(
+                    1, rows=act.count, grant_id=grant_id, department=by, version=version
+                )
             case "acknowledgements" | "voids" | "denials":
                 make = getattr(self, act.word)
                 sent: Record = make(act.count, grant_id=grant_id, department=by)
                 return sent
-            case "approve":
-                return self.sign(by, "grant.approve", GrantApprove(grant_id))
-            case "revoke" | "withdraw" | "refuse":
+            case "approve" | "accept" | "refuse" | "ask" | "answer" | "retract":
+                return self.reply(by, act.word, grant_id, version=1 + act.count // 2)
+            case "revoke" | "withdraw" | "suspend" | "resume":
                 return self.decide(by, act.word, grant_id)
+            case "amend":
+                body = GrantAmend(grant_id, wanted(exchanges_max=act.count))
+                return self.sign(by, "grant.amend", body)
             case "request":
                 return self.sign(by, "grant.request", wanted(exchanges_max=act.count))
             case "publish":

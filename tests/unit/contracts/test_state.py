@@ -81,6 +81,11 @@ def test_no_two_things_share_a_key(
         *(state.node_key(digest) for digest in digests),
         *(state.grant_key(digest) for digest in digests),
         *(state.receipts_list(digest) for digest in digests),
+        *(state.acts_list(digest) for digest in digests),
+        *(state.emergencies_key(name) for name in names),
+        state.emergencies_list(),
+        *(state.in_force_key(kind) for kind in ("calendar", "vocabulary")),
+        *(state.candidate_key(kind, name) for kind in ("calendar", "vocabulary") for name in names),
     ]
     assert len(keys) == len(set(keys))
 
@@ -96,6 +101,11 @@ def test_keys_are_what_the_format_says() -> None:
     assert state.grants_list("health", "births") == b"list/grants/health/births"
     assert state.held_list("housing", "health", "births") == b"list/held/housing/health/births"
     assert state.receipts_list(token("g")) == b"list/receipts/" + token("g")
+    assert state.acts_list(token("g")) == b"list/acts/" + token("g")
+    assert state.emergencies_list() == b"list/emergencies"
+    assert state.emergencies_key("housing") == b"emergencies/housing"
+    assert state.in_force_key("calendar") == b"in-force/calendar"
+    assert state.candidate_key("calendar", "health") == b"candidate/calendar/health"
 
 
 def test_a_context_reads_settings_and_insists_on_those_of_genesis() -> None:

@@ -66,7 +66,7 @@ def test_a_key_is_known_after_a_restart_from_the_ledger(tmp_path: Path) -> None:
     clock.time_ms += 10_000
     again = author(identity, store, clock)
     assert again.build(draft(1), idempotency=("app", "k")).record_id == first.record_id
-    for other in (draft(2), Draft("grant.refuse", GrantDecision(bytes(32), "no"), "clerk")):
+    for other in (draft(2), Draft("grant.revoke", GrantDecision(bytes(32), "no"), "clerk")):
         with pytest.raises(KeyReused):
             again.build(other, idempotency=("app", "k"))
 

@@ -55,6 +55,15 @@ CASES: list[tuple[dict[str, Any], Action]] = [
         {"action": "change-setting", "name": "voters-min", "value": 1},
         membership.ChangeSetting("voters-min", 1),
     ),
+    (
+        {
+            "action": "adopt-document",
+            "kind": "calendar",
+            "publisher": "health",
+            "document": FIRST.hex(),
+        },
+        membership.AdoptDocument("calendar", "health", FIRST),
+    ),
 ]
 
 WANTED: TypeAdapter[ActionWanted] = TypeAdapter(ActionWanted)
