@@ -145,14 +145,17 @@ class Branch:
         self._previous_hash = digest
         self._keep()
 
-    def decide(self, action: Action) -> None:
-        """Two blocks in which every founding department approves the action."""
+    def decide(self, action: Action, *, ballots: int | None = None) -> None:
+        """Two blocks in which founding departments approve the action; ballots: of how many others.
+
+        By default two thirds of all, which is what changes of nodes take.
+        """
         proposer, *others = self.consortium.departments
         proposal = self.consortium.record(
             proposer, "consortium.propose", Propose(action, "a test"), created_ms=START_MS + 9_000
         )
         self.block(proposal)
-        needed = 2 * len(self.consortium.departments) // 3
+        needed = 2 * len(self.consortium.departments) // 3 if ballots is None else ballots
         ballot = Ballot(proposal.record_id, True)
         self.block(
             *(
