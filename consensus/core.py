@@ -116,7 +116,7 @@ class Raft(State):
                 self._receive_read(sender, message.token)
             case m.ReadReply():
                 self._reads.replied(message)
-            case m.TimeoutNow():
+            case _:
                 self._receive_timeout_now(sender, message)
 
     def propose(
@@ -292,13 +292,16 @@ class Raft(State):
         )
 
     def _become_follower(self, term: Term, leader: NodeId | None) -> None:
+        """A follower that only learns of a term waits on: who asks in vain must not keep others
+        from asking (Raft §5.2 restarts the wait for a leader or a granted vote)."""
         if term > self._term:
             self._term = term
             self._vote = None
         was_leader = self._leading is not None
+        if self._role is not Role.FOLLOWER or leader is not None:
+            self._timer.restart(self._draw())
         self._role = Role.FOLLOWER
         self._leading = None
-        self._timer.restart(self._draw())
         if leader != self._leader or was_leader:
             self._leader = leader
             self._reads.refuse_all(term=self._term)
@@ -321,7 +324,7 @@ class Raft(State):
                 self._following.receive_append(sender, message)
             case m.Heartbeat():
                 self._following.receive_heartbeat(sender, message)
-            case m.SnapshotOffer():
+            case _:
                 self._following.receive_offer(sender, message)
 
     # Elections (Raft §5.2; `consensus.elections`).

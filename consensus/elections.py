@@ -65,7 +65,7 @@ def stale_answer(term: Term, message: m.AnyMessage) -> m.AnyMessage | None:
     """The answer to a message of an older term: its sender has to learn of ours, or it waits for
     ever (P6). None: its sender needs none."""
     match message:
-        case m.Append() | m.Heartbeat():
+        case m.Append() | m.Heartbeat() | m.SnapshotOffer():
             return m.HeartbeatReply(term, 0)
         case m.PreVoteRequest():
             return m.PreVoteReply(term, False)

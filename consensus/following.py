@@ -152,7 +152,7 @@ class Following:
         self._proposals = proposals
         self._send = send
         self._send_durably = send_durably
-        self._distrusted_term = Term(0)
+        self._distrusted_term: Term | None = None
         self.evidence: list[Evidence] = []
         self.wanted: SnapshotWanted | None = None
 

@@ -200,7 +200,7 @@ class Leading:
                 agree = self._log.newest_at_most(index=message.hint_index, term=message.hint_term)
                 if progress.refused(previous_index=message.previous_index, agree_index=agree.index):
                     self._feed(sender, even_empty=True)
-            case m.HeartbeatReply():
+            case _:
                 progress.heard()
                 self._reads.answered(sender, message.round)
                 self._finish_reads()
