@@ -72,12 +72,17 @@ class Raft(State):
         self._reads.tick()
 
     def campaign(self) -> None:
-        """The election timeout is over: no leader is known, and this node may ask to be one."""
+        """The election timeout is over: no leader is known, and this node may ask to be one.
+
+        A candidate whose own vote is not durable by then has a disk that stalls: it waits, and does
+        not drive the others' terms up (P47).
+        """
         if self._leading is not None:
             return
         self._leader = None
         self._reads.refuse_all(term=self._term)
-        if not self._may_campaign():
+        stalled = self._role is Role.CANDIDATE and not self._durable_vote()
+        if stalled or not self._may_campaign():
             return
         if not self._settings.pre_vote:
             self._stand()

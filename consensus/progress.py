@@ -91,9 +91,10 @@ class Progress:
             self.next = RaftIndex(self.match + 1)
 
     def refused(self, *, previous_index: int, agree_index: int) -> bool:
-        """The peer lacks `previous_index`; whether that is news and `next` moved back.
+        """The peer lacks `previous_index`; whether `next` moved back, so that a probe may go.
 
-        Refusals that are older than what is acknowledged are stale and change nothing (P17).
+        Refusals that are older than what is acknowledged are stale and change nothing (P17). A peer
+        that refuses what it has acknowledged has lost its log; it is probed once a heartbeat.
         """
         if self.flow is Flow.SNAPSHOT:
             return False
@@ -102,9 +103,10 @@ class Progress:
                 return False
         elif previous_index != self.next - 1:
             return False
+        before = self.next
         self.next = RaftIndex(max(min(previous_index, agree_index + 1), self.match + 1))
         self._enter(Flow.PROBE)
-        return True
+        return self.next < before
 
     def heard(self) -> None:
         """A heartbeat was answered: a probe may go again (P23).

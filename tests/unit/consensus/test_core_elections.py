@@ -539,15 +539,34 @@ def test_a_candidate_leads_only_once_its_own_vote_is_durable() -> None:
     assert node.raft.role is Role.LEADER
 
 
-def test_a_candidate_that_was_elected_by_others_alone_waits_for_its_own_disk() -> None:
+def test_a_write_from_before_the_candidacy_does_not_make_its_vote_durable() -> None:
     node = Node(A, settings=NO_PRE_VOTE)
-    node.raft.campaign()
+    node.hear(B, m.Heartbeat(1, 0, 0))
+    node.disk_works = False
+    node.hear(B, appended(made(1, by=lambda term: B), term=1, previous=0))
     node.write_begins()
     node.raft.campaign()
-    node.write_lands()
     assert (node.raft.role, node.raft.term) == (Role.CANDIDATE, 2)
-    node.hear(B, m.VoteReply(1, True))
+    node.hear(B, m.VoteReply(2, True))
+    node.write_lands()
+    node.settle()
     assert node.raft.role is Role.CANDIDATE
+    node.write_begins()
+    node.write_lands()
+    assert node.raft.role is Role.LEADER
+
+
+def test_p47_a_candidate_whose_vote_is_not_durable_in_time_waits() -> None:
+    node = Node(A)
+    node.disk_works = False
+    node.raft.campaign()
+    node.hear(B, m.PreVoteReply(1, True))
+    node.ticks(100)
+    assert (node.raft.role, node.raft.term) == (Role.CANDIDATE, 1)
+    node.disk_works = True
+    assert of(m.VoteRequest, node.settle()) == [m.VoteRequest(1, 0, 0, 0)] * 2
+    node.ticks(10)
+    assert node.raft.role is Role.PRE_CANDIDATE
 
 
 def test_a_candidate_steps_back_for_the_leader_of_its_term() -> None:

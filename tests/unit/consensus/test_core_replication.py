@@ -191,6 +191,17 @@ def test_p17_match_only_grows() -> None:
     assert seen == [3, 3, 4, 4]
 
 
+def test_p17_a_peer_that_lost_what_it_acknowledged_is_probed_once_a_heartbeat() -> None:
+    node = Node(A)
+    node.lead()
+    node.acknowledge(B, 1)
+    node.raft.reconnected(B)
+    assert node.settle() == [(B, m.Append(1, 1, 1, (), 1))]
+    for _ in range(3):
+        assert node.hear(B, m.AppendRefused(1, 1, 0, 0, False)) == []
+        assert node.hear(B, m.HeartbeatReply(1, 0)) == [(B, m.Append(1, 1, 1, (), 1))]
+
+
 def test_p17_a_hint_is_no_match() -> None:
     node = Node(A, log=made(1, 1, 1, 1), term=1)
     node.lead()
@@ -650,8 +661,8 @@ def test_a_refusal_in_probe_answers_the_newest_probe_only() -> None:
     assert progress.next == 3
     progress.acknowledged(1)
     progress.lost()
-    assert progress.refused(previous_index=1, agree_index=0)
-    assert progress.next == 2
+    assert not progress.refused(previous_index=1, agree_index=0)
+    assert (progress.next, progress.flow) == (2, Flow.PROBE)
 
 
 def test_acks_and_sends_keep_what_is_in_flight_from_being_lost() -> None:
