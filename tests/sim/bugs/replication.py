@@ -14,10 +14,10 @@ REPLICATION = (
         "P15",
         (
             "consensus.following:receive_append",
-            "    log.commit_to(min(append.commit, index))\n",
+            "    if append.entries or log.term_at(index) == append.term:\n",
             "    if append.entries and log.commit <= index < log.last:\n"
             "        log.truncate(index + 1)\n"
-            "    log.commit_to(min(append.commit, index))\n",
+            "    if append.entries or log.term_at(index) == append.term:\n",
         ),
     ),
     bug(
