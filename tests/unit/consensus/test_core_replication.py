@@ -250,9 +250,14 @@ def test_p19_a_leader_tells_nobody_to_commit_what_they_are_not_known_to_hold() -
 def test_p19_a_follower_commits_by_heartbeat_only_where_its_log_is_the_leaders() -> None:
     node = follower(1, 1, 1, 1, 1, 1, 2, 2, 2, term=3)
     node.hear(A, m.Append(3, 6, 1, (), 9))
+    node.hear(A, m.Heartbeat(3, 9, 0))
+    assert node.raft.commit_index == 0
+    new = [*made(*[1] * 6), *made(3, start=point(made(*[1] * 6), 6))]
+    node.hear(A, appended(new, term=3, previous=6))
+    node.hear(A, m.Append(3, 7, 3, (), 6))
     assert node.raft.commit_index == 6
     node.hear(A, m.Heartbeat(3, 9, 0))
-    assert node.raft.commit_index == 6
+    assert node.raft.commit_index == 7
     other = follower(1, 1, 3, term=3)
     other.hear(A, m.Heartbeat(3, 9, 0))
     assert other.raft.commit_index == 3
