@@ -12,19 +12,21 @@ class Events:
     def __init__(self, *, height: int, certified_height: int) -> None:
         self.height = height
         self.certified_height = certified_height
-        self._outcomes: dict[bytes, asyncio.Future[Accepted | Rejected]] = {}
+        self._outcomes: dict[bytes, asyncio.Future[Accepted | Rejected | None]] = {}
         self._barriers: dict[int, asyncio.Future[int | None]] = {}
         self._changed = asyncio.Event()
         self._next_barrier = 1
         self._listeners: list[Callable[[int], None]] = []
         self.stopping = False
 
-    def outcome(self, record_id: bytes) -> asyncio.Future[Accepted | Rejected]:
-        """What becomes of a record; many may wait for one."""
+    def outcome(self, record_id: bytes) -> asyncio.Future[Accepted | Rejected | None]:
+        """What becomes of a record; many may wait for one. None: the node stops before it knows."""
         future = self._outcomes.get(record_id)
         if future is None:
             future = asyncio.get_running_loop().create_future()
             self._outcomes[record_id] = future
+        if self.stopping and not future.done():
+            future.set_result(None)
         return future
 
     def settled(self, record_id: bytes, outcome: Accepted | Rejected) -> None:
@@ -34,11 +36,14 @@ class Events:
             future.set_result(outcome)
 
     def barrier(self) -> tuple[int, asyncio.Future[int | None]]:
-        """A token for a read barrier, and when it is ready."""
+        """A token for a read barrier, and when it is ready; None: nobody will confirm it."""
         token = self._next_barrier
         self._next_barrier += 1
         future: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._barriers[token] = future
+        if self.stopping:
+            future.set_result(None)
+        else:
+            self._barriers[token] = future
         return token, future
 
     def barrier_ready(self, token: int, height: int | None) -> None:
@@ -64,8 +69,14 @@ class Events:
         self._wake()
 
     def stop(self) -> None:
-        """The node stops: nobody waits any more."""
+        """The node stops: nobody waits any more, and what is not known stays so."""
         self.stopping = True
+        for outcome in self._outcomes.values():
+            if not outcome.done():
+                outcome.set_result(None)
+        for barrier in self._barriers.values():
+            if not barrier.done():
+                barrier.set_result(None)
         self._wake()
 
     async def wait_certified(self, height: int) -> None:

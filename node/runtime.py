@@ -245,6 +245,8 @@ class Node:
         try:
             async with asyncio.timeout(timeout_s):
                 outcome = await asyncio.shield(future)
+                if outcome is None:
+                    return Unknown(taken)
                 if isinstance(outcome, ports.Accepted) and wait == "certified":
                     await self.events.wait_certified(outcome.height)
                     if self.events.certified_height < outcome.height:

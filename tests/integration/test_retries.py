@@ -1,4 +1,4 @@
-"""A retry with the same `Idempotency-Key` meets its first try, wherever that is just now."""
+"""What a client hears whose first try is on its way, or whose node stops."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from node.config import load_config
 from node.http.models import Written
 from node.http.writing import WriteOptions, write
 from node.identity import load_identity
+from node.runtime import Unknown
 from node.server import running
 from node.service import Service
 from node.setup import init_node
@@ -28,30 +29,39 @@ DOCUMENT = encode(Description("Homes", "", (Field("id", "text", "number"),), Non
 DRAFT = Draft("dataset.publish", OFFER, STEWARD.name, document=DOCUMENT)
 
 
-def found(folder: Path) -> Path:
-    """A consortium of one node; its configuration."""
-    rpc, http = (f"127.0.0.1:{port}" for port in free_ports(2))
-    entry = init_node(
-        folder,
-        department="housing",
-        title="Housing Bureau",
-        rpc_address=rpc,
-        rpc_listen=rpc,
-        http_listen=http,
-    ).enrolment.department
-    genesis = Genesis(1, "One department", 1, (entry,), (entry.nodes[0].node_id,), ())
+def found(folder: Path, *departments: str) -> list[Path]:
+    """A consortium with a node for each department; their configurations."""
+    enrolled = []
+    for department in departments:
+        rpc, http = (f"127.0.0.1:{port}" for port in free_ports(2))
+        made = init_node(
+            folder / department,
+            department=department,
+            title=department.title(),
+            rpc_address=rpc,
+            rpc_listen=rpc,
+            http_listen=http,
+        )
+        enrolled.append(made.enrolment.department)
+    voters = tuple(sorted(entry.nodes[0].node_id for entry in enrolled))
+    genesis = Genesis(1, "A small consortium", 1, tuple(enrolled), voters, ())
     data = encode(genesis)
-    identity = load_identity(folder / "keys")
-    signed = identity.sign_record(genesis_statement(sha256(data).digest()))
-    signature = FounderSignature("housing", identity.record_key, signed)
-    file = GenesisFile(genesis, data, (signature,))
-    (folder / "genesis.json").write_bytes(file.to_json())
-    return folder / "node.toml"
+    statement = genesis_statement(sha256(data).digest())
+    signatures = []
+    for department in departments:
+        identity = load_identity(folder / department / "keys")
+        signature = identity.sign_record(statement)
+        signatures.append(FounderSignature(department, identity.record_key, signature))
+    file = GenesisFile(genesis, data, tuple(signatures)).to_json()
+    for department in departments:
+        (folder / department / "genesis.json").write_bytes(file)
+    return [folder / department / "node.toml" for department in departments]
 
 
 @asynccontextmanager
 async def a_node(folder: Path) -> AsyncIterator[Service]:
-    async with running(load_config(found(folder))) as service:
+    (configuration,) = found(folder, "housing")
+    async with running(load_config(configuration)) as service:
         while await service.node.read_barrier(timeout_s=20) is None:
             await asyncio.sleep(0)
         yield service
@@ -91,3 +101,23 @@ async def _retry_while_the_first_try_is_on_its_way(folder: Path) -> None:
 
 def test_a_retry_meets_a_first_try_of_before_a_restart_that_is_on_its_way(tmp_path: Path) -> None:
     asyncio.run(_retry_while_the_first_try_is_on_its_way(tmp_path))
+
+
+async def _stop_without_a_majority(folder: Path) -> None:
+    configuration, _ = found(folder, "housing", "tourism")
+    async with running(load_config(configuration)) as service:
+        record = service.author.build(DRAFT)
+        waiting = asyncio.gather(
+            service.node.submit(record.to_bytes(), wait="certified", timeout_s=60),
+            service.node.read_barrier(timeout_s=60),
+        )
+        await asyncio.sleep(0)
+        service.node.events.stop()
+        late = service.node.submit(record.to_bytes(), wait="certified", timeout_s=60)
+        async with asyncio.timeout(20):
+            assert await waiting == [Unknown(record.record_id), None]
+            assert await late == Unknown(record.record_id)
+
+
+def test_who_waits_at_a_node_that_stops_hears_that_the_outcome_is_unknown(tmp_path: Path) -> None:
+    asyncio.run(_stop_without_a_majority(tmp_path))
