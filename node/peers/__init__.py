@@ -6,13 +6,15 @@
       hello [version, ledger, node, purpose] ─>
                                             <─ hello, or goodbye with a reason
       purpose "messages":  message, ping ───>  (one direction; the listener dials back for its own)
+      purpose "bulk":      message ─────────>  (the large ones)
       purpose "rpc":       request ─────────>
                            <──── chunk … chunk, end | error
                            cancel ──────────>
 
 Each side knows the other by the key in its certificate, which must be one that the ledger names;
-there is no certificate authority. Consensus messages and RPC use connections of their own, so bulk
-answers never hold up a heartbeat. Queues are limited; what does not fit is dropped, because every
+there is no certificate authority. Small messages, large messages and RPC use connections of their
+own, so neither an entry of megabytes nor an answer holds up a heartbeat on a narrow line; messages
+of one peer may overtake each other. Queues are limited; what does not fit is dropped, because every
 message of the replica may be lost, while an RPC is refused.
 
 | question                                        | module    |

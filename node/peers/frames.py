@@ -17,6 +17,9 @@ FRAME_BYTES_MAX = 17 * 1024 * 1024
 
 HELLO_BYTES_MAX = 1024
 
+Purpose = Literal["messages", "bulk", "rpc"]
+"""What a connection is for."""
+
 
 class FrameType(IntEnum):
     """What a frame carries."""
@@ -38,7 +41,7 @@ class Hello(Format, frozen=True):
     version: Natural
     ledger_id: Hash
     node_id: NodeId
-    purpose: Literal["messages", "rpc"]
+    purpose: Purpose
     software: Annotated[str, Meta(max_length=100)]
 
 
@@ -101,9 +104,19 @@ async def read_frame(
     reader: asyncio.StreamReader, *, bytes_max: int = FRAME_BYTES_MAX
 ) -> tuple[FrameType, bytes]:
     """The next frame. Raises Malformed, or IncompleteReadError where the stream ends."""
+    return await read_content(reader, await read_size(reader, bytes_max=bytes_max))
+
+
+async def read_size(reader: asyncio.StreamReader, *, bytes_max: int = FRAME_BYTES_MAX) -> int:
+    """The bytes that `read_content` has to read; raises as `read_frame`."""
     size = int.from_bytes(await reader.readexactly(4), "big")
     if not 1 <= size <= bytes_max:
         raise Malformed("frame", f"{size} bytes, 1 to {bytes_max} allowed")
+    return size
+
+
+async def read_content(reader: asyncio.StreamReader, size: int) -> tuple[FrameType, bytes]:
+    """What follows a frame's length; raises as `read_frame`."""
     content = await reader.readexactly(size)
     try:
         return FrameType(content[0]), content[1:]

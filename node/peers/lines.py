@@ -25,35 +25,71 @@ class Peer:
 class PeerLimits:
     """Queues, windows and times; what does not fit is dropped or refused as stated in `peers`.
 
-    ping_s: between pings. silence_s: without a byte from the other side, the connection ends.
+    bulk_bytes_min: messages from this size on go over the connection for large ones.
+    connections_per_peer_max: of those that one peer dialled; a new one replaces the oldest.
+    ping_s: between pings. silence_s: without a frame from the other side, the connection ends;
+    a large frame gets more time, as if it came with frame_bytes_per_s_min.
     redial_s: shortest and longest pause before a peer is dialled again, before jitter.
     close_s: for what was written last to go out.
     """
 
     queue_messages_max: int = 4_096
     queue_bytes_max: int = 64 * 1024 * 1024
+    bulk_bytes_min: int = 16 * 1024
     rpc_in_flight_max: int = 256
     connections_max: int = 128
+    connections_per_peer_max: int = 8
     handshake_timeout_s: float = 5.0
     ping_s: float = 5.0
     silence_s: float = 15.0
+    frame_bytes_per_s_min: int = 16 * 1024
     redial_s: tuple[float, float] = (0.05, 2.0)
     close_s: float = 1.0
 
 
-class Line:
-    """The outgoing messages to one peer: a queue, and the connection when there is one.
+class Lane:
+    """Frames that wait for one connection. bytes_total: of them. wake: set while there are some."""
 
-    bytes_total: of the frames in `queue`. wake: set while the queue may hold something.
-    rpc: the connection for calls, made under `rpc_lock`. context: what its TLS connections share.
-    told: the problem reported last, code and detail, so that each is reported once.
+    def __init__(self) -> None:
+        self.frames: deque[bytes] = deque()
+        self.bytes_total = 0
+        self.wake = asyncio.Event()
+
+    def put(self, data: bytes) -> None:
+        """Queues a frame."""
+        self.frames.append(data)
+        self.bytes_total += len(data)
+        self.wake.set()
+
+    def take(self) -> bytes:
+        """The next frame; there has to be one."""
+        data = self.frames.popleft()
+        self.bytes_total -= len(data)
+        if not self.frames:
+            self.wake.clear()
+        return data
+
+    def drain(self) -> bytes:
+        """Everything queued."""
+        data = b"".join(self.frames)
+        self.frames.clear()
+        self.bytes_total = 0
+        self.wake.clear()
+        return data
+
+
+class Line:
+    """The outgoing messages to one peer: small and large ones apart, and the connections.
+
+    connected: whether the connection for small messages is there; the one for large messages comes
+    and goes with it. rpc: the connection for calls, made under `rpc_lock`. context: what its TLS
+    connections share. told: the problem reported last, code and detail, so each is reported once.
     """
 
     def __init__(self, peer: Peer, limits: PeerLimits) -> None:
         self.peer = peer
-        self.queue: deque[bytes] = deque()
-        self.bytes_total = 0
-        self.wake = asyncio.Event()
+        self.small = Lane()
+        self.bulk = Lane()
         self.connected = False
         self.rpc: RpcClient | None = None
         self.rpc_lock = asyncio.Lock()
@@ -61,23 +97,19 @@ class Line:
         self.told = ("", "")
         self._limits = limits
 
+    @property
+    def bytes_total(self) -> int:
+        """Bytes that wait for this peer."""
+        return self.small.bytes_total + self.bulk.bytes_total
+
     def put(self, data: bytes) -> bool:
         """Queues a frame; False if there is no connection or no room for it."""
+        lane = self.small if len(data) < self._limits.bulk_bytes_min else self.bulk
         if (
             not self.connected
-            or len(self.queue) >= self._limits.queue_messages_max
+            or len(self.small.frames) + len(self.bulk.frames) >= self._limits.queue_messages_max
             or self.bytes_total + len(data) > self._limits.queue_bytes_max
         ):
             return False
-        self.queue.append(data)
-        self.bytes_total += len(data)
-        self.wake.set()
+        lane.put(data)
         return True
-
-    def drain(self) -> bytes:
-        """Everything queued."""
-        data = b"".join(self.queue)
-        self.queue.clear()
-        self.bytes_total = 0
-        self.wake.clear()
-        return data

@@ -20,9 +20,12 @@ from node.peers.frames import (
     FrameType,
     Goodbye,
     Hello,
+    Purpose,
     frame,
     frame_of,
+    read_content,
     read_frame,
+    read_size,
 )
 from node.peers.lines import Line, Peer, PeerLimits
 from node.peers.rpc import PeerUnavailable, RpcClient, RpcHandler, RpcServer
@@ -68,6 +71,7 @@ class PeerNetwork:
         self._server: asyncio.Server | None = None
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepted_from: dict[bytes, list[asyncio.Task[None]]] = {}
 
     @property
     def connected(self) -> frozenset[bytes]:
@@ -165,7 +169,7 @@ class PeerNetwork:
     # Dialling.
 
     async def _dial(
-        self, line: Line, purpose: str
+        self, line: Line, purpose: Purpose
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection with both hellos exchanged.
 
@@ -196,15 +200,8 @@ class PeerNetwork:
                 raise
         return reader, writer
 
-    def _hello(self, purpose: str) -> Hello:
-        assert purpose in ("messages", "rpc")
-        return Hello(
-            PROTOCOL_VERSION,
-            self._ledger_id,
-            self._node_id,
-            "rpc" if purpose == "rpc" else "messages",
-            SOFTWARE,
-        )
+    def _hello(self, purpose: Purpose) -> Hello:
+        return Hello(PROTOCOL_VERSION, self._ledger_id, self._node_id, purpose, SOFTWARE)
 
     def _fault(self, hello: Hello, node_id: bytes) -> Goodbye | None:
         """What does not fit in the other side's hello."""
@@ -255,10 +252,11 @@ class PeerNetwork:
             """Wakes the loop below, wherever it waits: for a message, or for room to write one."""
             if not hearing.cancelled():
                 writer.transport.abort()
-                line.wake.set()
+                line.small.wake.set()
 
-        line.drain()
+        line.small.drain()
         line.connected = True
+        bulk = asyncio.create_task(self._speak_at_length(line))
         hearing = asyncio.create_task(self._hear_pings(line, reader))
         hearing.add_done_callback(heard_the_end)
         clock = asyncio.get_running_loop().time
@@ -268,8 +266,8 @@ class PeerNetwork:
             while not hearing.done():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(ping_due):
-                        await line.wake.wait()
-                data = line.drain()
+                        await line.small.wake.wait()
+                data = line.small.drain()
                 if clock() >= ping_due:
                     ping_due = clock() + self._limits.ping_s
                     data += frame(FrameType.PING)
@@ -280,10 +278,38 @@ class PeerNetwork:
         finally:
             line.connected = False
             hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
+            bulk.cancel()
+            await asyncio.gather(hearing, bulk, return_exceptions=True)
             if not writer.is_closing():
-                writer.write(line.drain())
+                writer.write(line.small.drain())
             await _close(writer, self._limits)
+
+    async def _speak_at_length(self, line: Line) -> None:
+        """Sends large messages, one at a time, as long as the small ones have their connection.
+
+        Nothing is heard on this connection: that the other side is there, the small ones tell. What
+        cannot be sent is lost.
+        """
+        lane = line.bulk
+        writer: asyncio.StreamWriter | None = None
+        try:
+            while True:
+                await lane.wake.wait()
+                try:
+                    if writer is None:
+                        _, writer = await self._dial(line, "bulk")
+                    writer.write(lane.take())
+                    await writer.drain()
+                except (*_UNREACHABLE, Malformed):
+                    lane.drain()
+                    if writer is not None:
+                        writer.transport.abort()
+                    writer = None
+                    await asyncio.sleep(self._limits.redial_s[0])
+        finally:
+            lane.drain()
+            if writer is not None:
+                writer.transport.abort()
 
     async def _hear_pings(self, line: Line, reader: asyncio.StreamReader) -> None:
         """Ends when the other side closes, or has been silent for too long."""
@@ -324,12 +350,16 @@ class PeerNetwork:
             with contextlib.suppress(asyncio.CancelledError):
                 await _close(writer, self._limits)
             self._tasks.discard(task)
+            for tasks in self._accepted_from.values():
+                if task in tasks:
+                    tasks.remove(task)
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = writer.get_extra_info("ssl_object")
         sender = self._by_key.get(peer_key(connection))
         if sender is None:
             return
+        self._make_room(sender)
         async with asyncio.timeout(self._limits.handshake_timeout_s):
             kind, payload = await read_frame(reader, bytes_max=HELLO_BYTES_MAX)
         if kind is not FrameType.HELLO:
@@ -352,14 +382,33 @@ class PeerNetwork:
                 in_flight_max=self._limits.rpc_in_flight_max,
             ).serve()
         else:
-            await self._listen_to(sender, reader, writer)
+            silence_s = self._limits.silence_s if hello.purpose == "messages" else None
+            await self._listen_to(sender, reader, writer, silence_s=silence_s)
+
+    def _make_room(self, sender: bytes) -> None:
+        """No peer takes the connections of others: its newest one replaces its oldest."""
+        task = asyncio.current_task()
+        assert task is not None
+        tasks = self._accepted_from.setdefault(sender, [])
+        if len(tasks) >= self._limits.connections_per_peer_max:
+            tasks.pop(0).cancel()
+        tasks.append(task)
 
     async def _listen_to(
-        self, sender: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        sender: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        silence_s: float | None,
     ) -> None:
+        """Hands on what comes. silence_s: longest wait for a frame to begin; None: no limit."""
         while True:
-            async with asyncio.timeout(self._limits.silence_s):
-                kind, payload = await read_frame(reader)
+            async with asyncio.timeout(silence_s):
+                size = await read_size(reader)
+            patience_s = self._limits.silence_s + size / self._limits.frame_bytes_per_s_min
+            async with asyncio.timeout(patience_s):
+                kind, payload = await read_content(reader, size)
             if kind is FrameType.MESSAGE:
                 self._on_message(sender, payload)
             elif kind is FrameType.PING:
@@ -389,8 +438,8 @@ async def _close(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
 def _notice_silence(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
     """Has the system end a connection whose other side is gone, though nobody reads or writes.
 
-    Such a call waits for ever otherwise: RPC connections have no pings. What the system does not
-    offer is left out.
+    Such a call waits for ever otherwise: connections for RPC and for large messages have no pings.
+    What the system does not offer is left out.
     """
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
