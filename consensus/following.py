@@ -9,11 +9,12 @@
 3. An offer of what is committed here already is answered and changes nothing (P38); else the
    driver is asked to fetch the state.
 4. A leader that signed two entries for one place, or would replace a committed one, is not followed
-   for the rest of its term; what it signed is evidence (P20, A1, A12).
+   for the rest of its term; what it signed is evidence (P20, A1, A12). Where an *earlier* leader
+   signed two, the copy of the present one counts, so that those it divided meet again.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from consensus import messages as m
@@ -41,7 +42,11 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The outcome of an append. index: how far the log matches the leader's; 0 unless MATCHED."""
+    """The outcome of an append.
+
+    index: how far the log matches the leader's, by index and term; 0 unless MATCHED. Whether it is
+    equal, the leader tells by the hash in the answer.
+    """
 
     answer: Answer
     index: RaftIndex = RaftIndex(0)
@@ -65,7 +70,7 @@ def receive_append(log: Log, proposals: Proposals, sender: NodeId, append: Appen
         if log.term_at(entry.index) != entry.term:
             return _extend(log, proposals, sender, append, place)
         if log.get(entry.index).entry != entry:
-            return _refuse_second(log, proposals, entry)
+            return _meet_second(log, proposals, sender, append, place)
         index, term = entry.index, entry.term
     if append.entries or log.term_at(index) == append.term:
         log.commit_to(min(append.commit, index))
@@ -77,20 +82,37 @@ def _continues(entry: Entry, *, index: int, term: int, append: Append) -> bool:
     return entry.index == index + 1 and term <= entry.term <= append.term
 
 
-def _refuse_second(log: Log, proposals: Proposals, entry: Entry) -> Received:
-    """Another entry for a (term, index) that is taken: its signature decides what it is (A1)."""
+def _meet_second(
+    log: Log, proposals: Proposals, sender: NodeId, append: Append, place: int
+) -> Received:
+    """Another entry for a (term, index) that is taken: its signature decides what it is (A1).
+
+    The leader of this term may not do that. Of what an earlier leader signed twice, this leader's
+    copy counts, unless the other is committed here.
+    """
+    entry = append.entries[place]
     kept = log.get(entry.index).entry
+    evidence = _signed_twice(log, proposals, kept, entry)
+    if entry.term == append.term or entry.index <= log.commit:
+        return Received(Answer.IGNORED, evidence=evidence)
+    return replace(_extend(log, proposals, sender, append, place), evidence=evidence)
+
+
+def _signed_twice(log: Log, proposals: Proposals, kept: Entry, entry: Entry) -> Equivocation | None:
     previous_hash = log.hash_at(entry.index - 1)
     if kept.proposer != entry.proposer or kept.data == entry.data:
-        return Received(Answer.IGNORED)
+        return None
     if proposals.check(entry, previous_hash) is Verdict.FORGED:
-        return Received(Answer.IGNORED)
-    evidence = Equivocation(kept, entry, previous_hash, previous_hash)
-    return Received(Answer.IGNORED, evidence=evidence)
+        return None
+    return Equivocation(kept, entry, previous_hash, previous_hash)
 
 
 def _extend(log: Log, proposals: Proposals, sender: NodeId, append: Append, place: int) -> Received:
-    """Appends the entries from `place` on, replacing a suffix that conflicts with them."""
+    """Appends the entries from `place` on, replacing a suffix that conflicts with them.
+
+    A signature that does not fit is forged, or was made for another log before it: the answer names
+    the place before, with this log's hash there, and the leader sees which.
+    """
     entries = append.entries[place:]
     first = entries[0].index
     logged: list[Logged] = []
@@ -110,7 +132,9 @@ def _extend(log: Log, proposals: Proposals, sender: NodeId, append: Append, plac
         previous_hash = proposals.entry_hash(entry, previous_hash)
         logged.append(Logged(entry, previous_hash))
     if not logged:
-        return Received(Answer.EARLY if verdict is Verdict.EARLY else Answer.IGNORED)
+        if verdict is Verdict.EARLY:
+            return Received(Answer.EARLY)
+        return Received(Answer.MATCHED, RaftIndex(first - 1))
     if first <= log.commit:
         kept = log.get(first).entry
         before = log.hash_at(first - 1)
@@ -165,7 +189,8 @@ class Following:
         received = receive_append(self._log, self._proposals, sender, append)
         if received.evidence is not None:
             self.evidence.append(received.evidence)
-            self._distrusted_term = Term(append.term)
+            if received.answer is Answer.IGNORED:
+                self._distrusted_term = Term(append.term)
         match received.answer:
             case Answer.MATCHED:
                 self._acknowledge(sender, append.term, received.index)

@@ -209,13 +209,22 @@ class Leading:
         return True
 
     def _acknowledged(self, sender: NodeId, progress: Progress, reply: m.AppendReply) -> None:
-        """The peer's log is as said: believed if this log has the same hash there (P18)."""
+        """The peer's log is as said: believed if this log has the same hash there (P18).
+
+        With another hash at the same index and term, an earlier leader signed two logs (A1): where
+        they part is not known, but not before that leader's term, so the peer is fed from there.
+        """
         if reply.index < self._log.compacted.index:
             if progress.flow is Flow.SNAPSHOT and reply.index >= progress.offered:
                 self._outbox.send(sender, self._replicator.offer(sender))
             return
         point = self._log.point(reply.index)
-        if point is None or point.hash != reply.hash:
+        if point is None:
+            return
+        if point.hash != reply.hash:
+            agree = self._log.newest_at_most(index=reply.index, term=point.term - 1)
+            if progress.refused(previous_index=reply.index, agree_index=agree.index):
+                self._feed(sender, even_empty=True)
             return
         self._refused_early.discard(sender)
         progress.acknowledged(reply.index)

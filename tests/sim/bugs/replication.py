@@ -4,8 +4,8 @@ from sim.bugs.patching import bug
 
 NO_HASH_CHECK = (
     "consensus.leading:Leading._acknowledged",
-    "if point is None or point.hash != reply.hash:",
-    "if point is None:",
+    "if point.hash != reply.hash:",
+    "if False:",
 )
 
 REPLICATION = (

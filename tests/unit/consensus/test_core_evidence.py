@@ -1,11 +1,24 @@
 """Lies: P20, A1, A6 and A12 as far as the core sees them."""
 
 import pytest
-from raft_cluster import A, B, C, Node, SignedProposals, appended, made, of, point
+from raft_cluster import (
+    THREE,
+    A,
+    B,
+    C,
+    Cluster,
+    Node,
+    SignedProposals,
+    appended,
+    made,
+    of,
+    point,
+)
 
-from consensus import Entry, Logged, Role
+from consensus import Entry, Flow, Logged, Role
 from consensus import messages as m
 from consensus.ready import CommittedReplaced, Equivocation
+from consensus.types import NO_HASH
 
 
 def proposed(log: list[Logged], index: int, data: bytes, *, term: int = 1, by: bytes = A) -> Entry:
@@ -75,6 +88,73 @@ def test_a1_nothing_that_its_author_did_not_sign_is_evidence(second: Entry) -> N
     ]
 
 
+ONE = [LOG[0], *made(1, 1, data="one", start=point(LOG, 1))]
+TWO = [LOG[0], *made(1, 1, data="two", start=point(LOG, 1))]
+LATER = [*TWO, *made(2, start=point(TWO, 3), by=lambda term: C)]
+
+
+def test_a1_what_an_earlier_leader_signed_twice_is_evidence_and_the_present_copy_counts() -> None:
+    node = Node(B, log=ONE, term=1)
+    sent = node.hear(C, appended(LATER, term=2, previous=1, commit=4))
+    previous = LOG[0].hash
+    assert node.evidence == [Equivocation(ONE[1].entry, TWO[1].entry, previous, previous)]
+    assert sent == [(C, m.AppendReply(2, 4, LATER[3].hash))]
+    assert [node.raft.entry(index) for index in (1, 2, 3, 4)] == LATER
+    assert node.hear(C, m.Heartbeat(2, 4, 0)) == [(C, m.HeartbeatReply(2, 0))]
+
+
+def test_a1_what_is_committed_of_two_is_not_replaced_by_any_leader() -> None:
+    node = Node(B, log=ONE, term=1, commit=2)
+    assert node.hear(C, appended(LATER, term=2, previous=1, commit=4)) == []
+    assert [found.refused for found in node.evidence] == [TWO[1].entry]
+    assert node.raft.entry(2) == ONE[1]
+    assert node.hear(C, m.Heartbeat(2, 4, 0)) == []
+
+
+def test_a1_a_copy_of_an_earlier_leader_that_is_forged_replaces_nothing() -> None:
+    node = Node(B, log=ONE, term=1)
+    forged = Entry(1, 2, b"x", A, b"forged")
+    sent = node.hear(C, m.Append(2, 1, 1, (forged,), 0))
+    assert sent == [(C, m.AppendReply(2, 1, LOG[0].hash))]
+    assert (node.evidence, node.raft.entry(2)) == ([], ONE[1])
+
+
+def test_a1_a_follower_that_holds_another_log_of_the_same_terms_says_so_by_its_hash() -> None:
+    node = Node(B, log=ONE, term=1)
+    sent = node.hear(C, appended(LATER, term=2, previous=3))
+    assert sent == [(C, m.AppendReply(2, 3, ONE[2].hash))]
+    assert node.raft.last_index == 3
+
+
+def test_a1_a_leader_goes_back_before_the_term_whose_leader_signed_two_logs() -> None:
+    old = made(1, 2, 2, by=lambda term: C)
+    node = Node(A, log=old, term=2)
+    node.lead()
+    other = made(1, 2, 2, data="other", by=lambda term: C)
+    (append,) = of(m.Append, node.hear(B, m.AppendReply(3, 3, other[2].hash)), B)
+    assert (append.previous_index, len(append.entries)) == (1, 3)
+    progress = node.raft.progress(B)
+    assert progress is not None and (progress.match, progress.next) == (0, 2)
+    assert node.hear(B, m.AppendReply(3, 3, other[2].hash)) == []
+    node.acknowledge(B, 4)
+    assert node.hear(B, m.AppendReply(3, 3, other[2].hash)) == []
+    assert (progress.match, progress.next, progress.flow) == (4, 5, Flow.REPLICATE)
+
+
+def test_a1_nodes_that_a_liar_divided_meet_again_under_the_next_leader() -> None:
+    cluster = Cluster()
+    for name, log in ((A, LOG[:1]), (B, ONE), (C, TWO)):
+        cluster.nodes[name] = Node(name, THREE, log=log, term=1)
+    cluster.down.add(A)
+    cluster.elect(C)
+    cluster.tick(8)
+    assert cluster[B].executed == cluster[C].executed
+    assert [logged.entry.data for logged in TWO] == cluster[B].executed[:3]
+    assert len(cluster[B].evidence) == 1
+    cluster.write(cluster[C], b"x")
+    assert cluster[B].executed[-1] == b"x"
+
+
 def test_a1_an_early_second_proposal_is_evidence_as_well() -> None:
     node = Node(B, term=1)
     node.hear(A, appended(LOG, term=1, previous=0, last=2))
@@ -84,7 +164,8 @@ def test_a1_an_early_second_proposal_is_evidence_as_well() -> None:
 
 def test_entries_that_are_forged_or_of_somebody_else_are_not_taken() -> None:
     node = Node(B, term=1)
-    assert node.hear(A, m.Append(1, 0, 0, (Entry(1, 1, b"x", A, b"forged"),), 0)) == []
+    forged = Entry(1, 1, b"x", A, b"forged")
+    assert node.hear(A, m.Append(1, 0, 0, (forged,), 0)) == [(A, m.AppendReply(1, 0, NO_HASH))]
     assert node.hear(A, m.Append(1, 0, 0, (proposed(LOG, 1, b"x", by=C),), 0)) == []
     assert (node.raft.last_index, node.evidence) == (0, [])
     mixed = (LOG[0].entry, Entry(1, 2, b"x", A, b"forged"))
@@ -116,8 +197,8 @@ def test_p20_an_append_that_would_replace_a_committed_entry_is_refused_and_kept(
 def test_p20_one_forged_append_stops_nobody() -> None:
     node = Node(B, log=LOG, term=1, commit=2)
     forged = Entry(2, 2, b"x", C, b"forged")
-    assert node.hear(C, m.Append(2, 1, 1, (forged,), 2)) == []
-    assert node.evidence == []
+    assert node.hear(C, m.Append(2, 1, 1, (forged,), 2)) == [(C, m.AppendReply(2, 1, LOG[0].hash))]
+    assert (node.evidence, node.raft.commit_index, node.raft.last_index) == ([], 2, 3)
     assert len(node.hear(C, m.Heartbeat(2, 0, 0))) == 1
 
 
