@@ -318,7 +318,7 @@ class Raft(State):
             return False
         if not self._following.trusts(self._term):
             return False
-        if self._role is not Role.FOLLOWER or self._leader is None:
+        if self._leader is None:
             self._become_follower(self._term, sender)
         self._timer.elapsed = 0
         return True

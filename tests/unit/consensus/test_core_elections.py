@@ -649,9 +649,9 @@ def test_a_higher_term_is_taken_over_from_everything_but_questions_and_promises(
 
 def test_settings_are_checked() -> None:
     for name in ("heartbeat_ticks", "reads_max", "uncommitted_bytes_max"):
-        with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        with pytest.raises(ValueError, match=f"^{name} must be at least 1$"):
             Settings(**{name: 0})
-    with pytest.raises(ValueError, match="election_ticks must be at least twice heartbeat_ticks"):
+    with pytest.raises(ValueError, match="^election_ticks must be at least twice heartbeat_ticks$"):
         Settings(election_ticks=Tick(5), heartbeat_ticks=Tick(3))
     assert Settings(election_ticks=Tick(6), heartbeat_ticks=Tick(3)).reads_max == 10_000
     assert Settings(election_ticks=Tick(2), heartbeat_ticks=Tick(1), reads_max=1).pre_vote

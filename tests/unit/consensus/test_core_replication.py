@@ -25,6 +25,7 @@ from consensus.following import Answer, Received, receive_append
 from consensus.log import Log
 from consensus.memory import MemoryStorage
 from consensus.progress import QUIET_HEARTBEATS
+from consensus.ready import CommittedReplaced, Equivocation
 
 LONG = made(1, 1, 1, 1, 1, 1, 1, 1, 1)
 
@@ -564,6 +565,37 @@ def test_an_append_of_what_is_all_there_matches_to_its_end() -> None:
         log, SignedProposals(B), A, appended(LONG, term=1, previous=2, last=5)
     )
     assert received == Received(Answer.MATCHED, 5)
+
+
+def test_what_is_not_taken_is_ignored() -> None:
+    entries = {each.entry.index: each for each in LONG}
+    kept = MemoryStorage(entries=entries, last=9)
+    ignored = Received(Answer.IGNORED)
+    forged = Entry(1, 3, b"x", A, b"forged")
+    good, foreign = (
+        SignedProposals(name).sign(term=2, index=3, previous_hash=LONG[1].hash, data=b"x")
+        for name in (A, C)
+    )
+    for append in (
+        m.Append(2, 3, 2, (), 0),
+        m.Append(2, 2, 1, (LONG[3].entry,), 0),
+        m.Append(1, 2, 1, (forged,), 0),
+        m.Append(2, 2, 1, (Entry(2, 3, b"x", C, foreign),), 0),
+        m.Append(2, 2, 1, (Entry(2, 3, b"x", A, good), Entry(2, 5, b"x", A, b"")), 0),
+    ):
+        log = Log(kept, commit=3, cached_bytes_max=1)
+        assert receive_append(log, SignedProposals(B), A, append) == ignored, append
+        assert (log.last, log.commit) == (9, 3)
+    log = Log(kept, commit=3, cached_bytes_max=1)
+    signature = SignedProposals(A).sign(term=1, index=5, previous_hash=LONG[3].hash, data=b"other")
+    second = Entry(1, 5, b"other", A, signature)
+    received = receive_append(log, SignedProposals(B), A, m.Append(1, 4, 1, (second,), 0))
+    assert (received.answer, received.index) == (Answer.IGNORED, 0)
+    assert isinstance(received.evidence, Equivocation)
+    third = Entry(2, 3, b"x", A, good)
+    received = receive_append(log, SignedProposals(B), A, m.Append(2, 2, 1, (third,), 0))
+    assert (received.answer, received.index) == (Answer.IGNORED, 0)
+    assert isinstance(received.evidence, CommittedReplaced)
 
 
 def test_early_entries_are_refused_and_those_before_them_kept() -> None:

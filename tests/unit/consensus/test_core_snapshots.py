@@ -7,6 +7,7 @@ from consensus import (
     Configuration,
     EntryPoint,
     Flow,
+    Logged,
     Raft,
     Role,
     Settings,
@@ -68,7 +69,7 @@ def test_compacting_twice_or_backwards_changes_nothing() -> None:
 
 def test_only_what_is_executed_is_compacted() -> None:
     node = Node(A, log=TEN, term=1, commit=9, applied=5)
-    with pytest.raises(AssertionError, match="only what is executed is compacted"):
+    with pytest.raises(AssertionError, match="^only what is executed is compacted$"):
         node.raft.compact(6)
     node.raft.compact(5)
     assert node.raft.compacted_index == 5
@@ -92,7 +93,7 @@ def test_a_compacted_entry_is_not_read_again_and_the_rest_is() -> None:
     node.hear(A, appended(TEN, term=1, previous=0, commit=10))
     node.raft.compact(4)
     node.settle()
-    with pytest.raises(LogBroken, match="entry 4 is not in the store"):
+    with pytest.raises(LogBroken, match="^entry 4 is not in the store$"):
         node.raft.entry(4)
     assert node.raft.entry(5) == TEN[4]
 
@@ -112,7 +113,7 @@ def started(*, commit: int, applied: int) -> Raft:
 
 
 def test_a_store_whose_state_is_older_than_its_log_does_not_start() -> None:
-    with pytest.raises(LogBroken, match="entries after 5 are to be executed, and are compacted"):
+    with pytest.raises(LogBroken, match="^entries after 5 are to be executed, and are compacted$"):
         started(commit=7, applied=5)
     raft = started(commit=7, applied=6)
     assert (raft.applied_index, raft.commit_index, raft.stable_index) == (6, 7, 10)
@@ -120,7 +121,7 @@ def test_a_store_whose_state_is_older_than_its_log_does_not_start() -> None:
 
 def test_a_commit_index_outside_the_stored_log_does_not_start() -> None:
     for commit in (5, 11):
-        with pytest.raises(LogBroken, match=f"commit index {commit} is outside the stored log"):
+        with pytest.raises(LogBroken, match=f"^commit index {commit} is outside the stored log$"):
             started(commit=commit, applied=5)
     assert started(commit=10, applied=6).commit_index == 10
     assert started(commit=6, applied=8).commit_index == 8
@@ -237,6 +238,9 @@ def test_p38_an_offer_of_what_is_committed_is_answered_with_where_the_node_is() 
     for index in (3, 8):
         offer = m.SnapshotOffer(2, index, 1, TEN[index - 1].hash)
         assert node.hear(A, offer) == [(A, m.AppendReply(2, 8, TEN[7].hash))]
+    assert node.hear(A, m.SnapshotOffer(2, 8, 1, NO_HASH)) == [
+        (A, m.AppendReply(2, 8, TEN[7].hash))
+    ]
     assert node.wanted is None
 
 
@@ -378,6 +382,19 @@ def test_p38_a_state_below_commit_counts_as_executed_and_moves_nothing_back() ->
     assert node.executed == [logged.entry.data for logged in TEN[:9]]
 
 
+def test_a_state_at_the_commit_index_leaves_a_leader_leading() -> None:
+    node = Node(A, log=TEN, term=1, commit=4)
+    node.executes = False
+    node.lead()
+    node.acknowledge(B, 11)
+    assert node.raft.install(point(node_log(node), 11), THREE)
+    assert (node.raft.role, node.raft.applied_index) == (Role.LEADER, 11)
+
+
+def node_log(node: Node) -> list[Logged]:
+    return [node.raft.entry(index) for index in range(1, node.raft.last_index + 1)]
+
+
 def test_what_was_handed_out_before_is_not_handed_out_again() -> None:
     node = Node(B, log=TEN, term=1, commit=9, applied=2)
     handed = node.raft.ready().committed
@@ -390,7 +407,7 @@ def test_what_was_handed_out_before_is_not_handed_out_again() -> None:
 
 def test_a_state_that_contradicts_a_committed_entry_is_a_bug_somewhere() -> None:
     node = Node(B, log=TEN, term=1, commit=9, applied=2)
-    with pytest.raises(AssertionError, match="two committed entries for one index"):
+    with pytest.raises(AssertionError, match="^two committed entries for one index$"):
         node.raft.install(EntryPoint(6, 1, NO_HASH), THREE)
 
 
