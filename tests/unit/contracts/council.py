@@ -11,6 +11,7 @@ from contracts.keys import KeyAdd, KeyRevoke
 from contracts.membership import Action, AdmitDepartment, ChangeVoters
 from ledger.genesis import RecordKey, SignedEnrolment
 from ledger.records import Record
+from ledger.signatures import Signer
 from ledger.statements import record_key_statement
 
 NEWCOMER = "fisheries"
@@ -42,9 +43,9 @@ class Council(Stage):
         """An enrolment for this ledger, signed by all its keys."""
         return joining_enrolment(self.city.ledger_id, name, number).signed()
 
-    def proposal(self, action: Action, by: str = "civil-affairs", **changes: Any) -> Record:
+    def proposal(self, action: Action, department: str = "civil-affairs", **changes: Any) -> Record:
         """A proposal, and its proposer's ballot for it."""
-        return self.sign(by, "consortium.propose", Propose(action, "as agreed"), **changes)
+        return self.sign(department, "consortium.propose", Propose(action, "as agreed"), **changes)
 
     def ballot(self, by: str, proposal_id: bytes, approves: bool = True, **changes: Any) -> Record:
         """A ballot for a proposal, or against it."""
@@ -98,14 +99,21 @@ class Council(Stage):
         """Decides on other voters."""
         self.decide_to(ChangeVoters(tuple(sorted(joining)), tuple(sorted(leaving))))
 
-    def key_add(self, by: str, number: int = 1, *, key_of: str | None = None) -> Record:
-        """Another record key of a department, signed by itself unless it is to be another's."""
-        new = signer(f"{by}/more/{number}")
+    def key_add(
+        self,
+        department: str,
+        number: int = 1,
+        *,
+        key_of: str | None = None,
+        by: Signer | None = None,
+    ) -> Record:
+        """Another record key of a department; key_of: whose it says to be, if another's."""
+        new = signer(f"{department}/more/{number}")
         statement = record_key_statement(
-            self.city.ledger_id, department=key_of or by, key=new.public_key
+            self.city.ledger_id, department=key_of or department, key=new.public_key
         )
         body = KeyAdd(RecordKey(new.public_key, "the registry"), new.sign(statement))
-        return self.sign(by, "key.add", body)
+        return self.sign(department, "key.add", body, by=by)
 
     def key_revoke(self, department: str, key: bytes | None = None, **changes: Any) -> Record:
         """A department revokes a record key, its first one unless another is named."""
