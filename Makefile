@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-fast faults histories check bench soak fmt clean lock
+.PHONY: help setup demo test test-fast faults histories mutants check bench soak fmt clean lock
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
 
 histories: $(STAMP) ## Record and judge a long history under faults (root; FOLDER OPERATIONS FAULTS SEED)
 	$(PYTEST) -m histories -s
+
+mutants: $(STAMP) ## Change the consensus core one thing at a time; the tests must notice (PATTERN="consensus.log*")
+	WORKERS=$(WORKERS) bash .ci/mutants $(PATTERN)
 
 soak: $(STAMP) ## The simulator for as long as SEEDS says
 	$(PYTEST) -m soak --timeout 0 -s

@@ -33,6 +33,9 @@ FIVE = Configuration((A, B, C, D, E))
 THREE = Configuration((A, B, C))
 ONE = Configuration((A,))
 
+TURNS_MAX = 500
+"""Turns without rest after which a node or a cluster goes round in circles."""
+
 START = EntryPoint(0, 0, NO_HASH)
 
 
@@ -230,8 +233,11 @@ class Node:
 
     def settle(self) -> list[tuple[bytes, m.AnyMessage]]:
         """Everything that can be done alone; the messages that came out."""
-        while self.turn():
-            pass
+        for _ in range(TURNS_MAX):
+            if not self.turn():
+                break
+        else:
+            raise AssertionError("a node alone finds no rest")
         sent, self.messages = self.messages, []
         return sent
 
@@ -342,7 +348,7 @@ class Cluster:
 
     def settle(self) -> None:
         """Until nothing is under way."""
-        while True:
+        for _ in range(TURNS_MAX):
             for name, node in self.nodes.items():
                 if name not in self.down:
                     self.queue += [(name, to, message) for to, message in node.settle()]
@@ -353,6 +359,7 @@ class Cluster:
             self.round_trips += 1
             for sender, to, message in under_way:
                 self.deliver(sender, to, message)
+        raise AssertionError("the cluster finds no rest")
 
     def deliver(self, sender: bytes, to: bytes, message: m.AnyMessage) -> None:
         if to in self.nodes and to not in self.down and (sender, to) not in self.cut:
