@@ -51,11 +51,20 @@ class Client:
         parameters: dict[str, Any] | None = None,
         body: Any = None,
         headers: dict[str, str] | None = None,
+        content: Iterator[bytes] | None = None,
     ) -> httpx2.Response:
-        """An answer with status 2xx. Raises Failure."""
+        """An answer with status 2xx. content: a stream in place of a body, for as long as it takes.
+
+        Raises Failure.
+        """
         wanted = {name: value for name, value in (parameters or {}).items() if value is not None}
         try:
-            answer = self._http.request(method, path, params=wanted, json=body, headers=headers)
+            if content is None:
+                answer = self._http.request(method, path, params=wanted, json=body, headers=headers)
+            else:
+                answer = self._http.request(
+                    method, path, content=content, headers=headers, timeout=None
+                )
         except httpx2.HTTPError as error:
             raise Failure(
                 f"{self.url} cannot be reached: {error or type(error).__name__}",

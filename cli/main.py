@@ -6,6 +6,7 @@ import click
 
 from cli.audit import audit
 from cli.consortium import consortium
+from cli.emergencies import emergencies_command
 from cli.exports import consistency, export
 from cli.forks import blame_command, compare_command
 from cli.gaps import gaps
@@ -19,6 +20,7 @@ from cli.governance import (
     withdraw,
 )
 from cli.grants import emergency, grant
+from cli.imports import import_xroad
 from cli.proofs import check, prove
 from cli.sharing import dataset, exchange, node
 
@@ -35,8 +37,18 @@ def main() -> None:
         sys.exit(1)
 
 
-for each in (blame_command, check, compare_command, consistency, export, gaps, prove):
+for each in (
+    blame_command,
+    check,
+    compare_command,
+    consistency,
+    emergencies_command,
+    export,
+    gaps,
+    prove,
+):
     audit.add_command(each)
+exchange.add_command(import_xroad)
 for command in (add_key, propose, publish_document, revoke_key, status, vote, withdraw):
     consortium.add_command(command)
 for command in (audit, consortium, dataset, emergency, exchange, grant, node):

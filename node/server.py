@@ -12,6 +12,7 @@ import uvicorn
 from node.authoring import Author
 from node.config import Config, check_address
 from node.errors import ConfigInvalid, NodeError, Unavailable
+from node.exchange.bulk import Bulk, Journal
 from node.exchange.consumer import Consumer
 from node.exchange.provider import Provider
 from node.exchange.sources.registry import load_sources
@@ -56,6 +57,7 @@ async def running(config: Config) -> AsyncIterator[Service]:
             )
         await node.stop()
         service.vault.close()
+        service.journal.close()
         service.sources.close()
 
 
@@ -102,6 +104,7 @@ async def serve(config: Config, *, ready: Callable[[Service], None] | None = Non
 def _assemble(node: Node, config: Config) -> Service:
     sources = load_sources(config.sources, config.base)
     vault = Vault(config.path(config.node.spool) / "vault", node.identity)
+    journal = Journal(config.path(config.node.spool) / "bulk")
     author = Author(
         ledger_id=node.ledger_id,
         department=node.department,
@@ -117,6 +120,9 @@ def _assemble(node: Node, config: Config) -> Service:
         vault=vault,
         provider=Provider(node=node, author=author, sources=sources, vault=vault),
         consumer=Consumer(node=node, author=author, vault=vault),
+        journal=journal,
+        bulk_receipts=Bulk(node=node, author=author, journal=journal, side="r"),
+        bulk_acknowledgements=Bulk(node=node, author=author, journal=journal, side="a"),
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from node.authoring import Author
+from node.exchange.bulk import Bulk, Journal
 from node.exchange.consumer import Consumer
 from node.exchange.provider import Provider
 from node.exchange.sources.registry import Sources
@@ -22,4 +23,7 @@ class Service:
     vault: Vault
     provider: Provider
     consumer: Consumer
+    journal: Journal
+    bulk_receipts: Bulk
+    bulk_acknowledgements: Bulk
     open_streams: list[int] = field(default_factory=list)

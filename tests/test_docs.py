@@ -22,6 +22,7 @@ from contracts.refusals import REFUSALS
 from contracts.registry import CONTRACTS
 from ledger.evidence import Evidence
 from node.config import SECTIONS
+from node.exchange.bulk import CODES
 from node.http.app import make_app
 from node.http.problems import PROBLEMS
 from node.messages import PeerMessage
@@ -96,6 +97,7 @@ def alarm_codes() -> set[str]:
         ("Audit findings", set(FINDINGS)),
         ("Gaps", set(GAPS)),
         ("Exchanges", exchange_codes()),
+        ("Bulk streams", set(CODES)),
         ("Peers", peer_codes()),
         ("Alarms", alarm_codes()),
     ],

@@ -14,5 +14,6 @@ nothing over before it has checked that receipt in its own copy of the ledger. P
 provider whose node has executed, or is just submitting, a revocation sends not one more chunk.
 
 Modules: `provider` and `consumer` are the two sides · `batching` many items, one signed record ·
-`vault` blindings and salts, encrypted · `answers` what travels · `sources` the department's data.
+`vault` blindings and salts, encrypted · `bulk` exchanges that took place elsewhere ·
+`answers` what travels · `sources` the department's data.
 """

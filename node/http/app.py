@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.http import (
+    bulk,
     catalog,
     consortium,
     emergencies,
@@ -66,6 +67,9 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 _ALWAYS_SERVED = ("/healthz", "/readyz", "/v1/status", "/v1/metrics", "/v1/openapi.json")
 """What also a node answers whose key is spent."""
 
+_STREAMED = "/v1/bulk/"
+"""Bodies below this path may have any length: they are read piece by piece."""
+
 
 def make_app(service: Service) -> FastAPI:
     """The application of one node."""
@@ -84,6 +88,7 @@ def make_app(service: Service) -> FastAPI:
         grants,
         emergencies,
         exchanges,
+        bulk,
         records,
         transparency,
         streams,
@@ -127,6 +132,9 @@ class _Edge:
         if reason is not None and scope["path"] not in _ALWAYS_SERVED:
             await Problem("out-of-service", reason).response()(scope, receive, send)
             return
+        if scope["path"].startswith(_STREAMED):
+            await self._serve(scope, receive, send)
+            return
         limit = self._service.node.config.http.body_bytes_max
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > limit:
@@ -134,7 +142,6 @@ class _Edge:
             await problem(scope, receive, send)
             return
         received = 0
-        started = False
 
         async def limited() -> Message:
             nonlocal received
@@ -144,6 +151,12 @@ class _Edge:
                 raise Problem("body-too-large", f"a body has at most {limit} bytes")
             return message
 
+        await self._serve(scope, limited, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves the request; its body is limited by `receive`."""
+        started = False
+
         async def headed(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
@@ -152,7 +165,7 @@ class _Edge:
             await send(message)
 
         try:
-            await self._app(scope, limited, headed)
+            await self._app(scope, receive, headed)
         except Exception:
             if not started:
                 problem = Problem("internal-error", "see the node's log").response()
