@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-fast faults histories mutants check bench soak fmt clean lock
+.PHONY: help setup demo test test-fast faults histories fuzz mutants check bench soak fmt clean lock
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
 
 histories: $(STAMP) ## Record and judge a long history under faults (root; FOLDER OPERATIONS FAULTS SEED)
 	$(PYTEST) -m histories -s
+
+fuzz: $(STAMP) ## What peers may send, fuzzed with coverage (SECONDS=60, CORPUS=folder keeps what was found)
+	PYTHONPATH=tests $(BIN)/python -m fuzz.peers -max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(or $(CORPUS),/tmp)/ $(CORPUS)
 
 mutants: $(STAMP) ## Change the consensus core one thing at a time; the tests must notice (PATTERN="consensus.log*")
 	WORKERS=$(WORKERS) bash .ci/mutants $(PATTERN)
