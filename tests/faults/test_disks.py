@@ -1,7 +1,5 @@
 """Disks that are full, fail or are slow: the node says so and ends, or lets others lead."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +8,7 @@ import pytest
 from conftest import needs_root, needs_tool
 
 from cli.demo.cluster import Cluster, Department, program
+from faults.injection import end_with_its_node, injected, start_traced
 from faults.load import Load, check_all, verify, wait_for
 
 pytestmark = pytest.mark.faults
@@ -68,26 +67,11 @@ def test_a_full_disk_ends_the_node_with_a_clear_word_and_the_others_go_on(
         subprocess.run(["umount", str(data)], check=True)
 
 
-def start_traced(department: Department, *injection: str) -> None:
-    """Starts a node under strace with a fault injected into its system calls."""
-    with (department.folder / "node.log").open("ab") as log:
-        department.process = subprocess.Popen(
-            [
-                "strace",
-                *("-f", "-qq", "-o", str(department.folder / "strace.log"), *injection),
-                *program("concordat-node", "run", "--config", str(department.folder / "node.toml")),
-            ],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
 @pytest.mark.timeout(300)
 def test_a_failed_sync_ends_the_node_and_is_never_believed_again(cluster: Cluster) -> None:
     needs_tool("strace")
     victim = cluster["tourism"]
-    start_traced(
+    tracer = start_traced(
         victim, "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=12"
     )
     load = Load(cluster, clients=6)
@@ -106,6 +90,7 @@ def test_a_failed_sync_ends_the_node_and_is_never_believed_again(cluster: Cluste
         cluster.wait_ready(victim)
         check_all(cluster, load.acknowledged)
     finally:
+        end_with_its_node(tracer)
         load.close()
 
 
@@ -114,32 +99,21 @@ def test_a_leader_whose_disk_stalls_stops_leading(cluster: Cluster) -> None:
     needs_tool("strace")
     cluster.start()
     slow = cluster.leader()
-    assert slow.process is not None
-    tracer = subprocess.Popen(
-        [
-            "strace",
-            *("-f", "-qq", "-o", "/dev/null", "-p", str(slow.process.pid)),
-            *("-e", "trace=fdatasync,fsync"),
-            *("-e", "inject=fdatasync,fsync:delay_enter=5000000"),
-        ],
-        start_new_session=True,
-    )
     load = Load(cluster, clients=6)
+
+    def others_lead() -> bool:
+        status = cluster[next(n for n in TITLES if cluster[n] is not slow)]
+        leader = status.client("operator").get("/v1/status")["leader"]
+        own = slow.client("operator").get("/v1/status")["node_id"]
+        return leader is not None and leader != own
+
     try:
-        load.begin()
-
-        def others_lead() -> bool:
-            status = cluster[next(n for n in TITLES if cluster[n] is not slow)]
-            leader = status.client("operator").get("/v1/status")["leader"]
-            own = slow.client("operator").get("/v1/status")["node_id"]
-            return leader is not None and leader != own
-
-        wait_for(others_lead, "another node to lead")
-        load.wait_for_more(20)
-    finally:
-        os.kill(tracer.pid, signal.SIGINT)
-        tracer.wait()
+        with injected(slow, "inject=fdatasync,fsync:delay_enter=5000000"):
+            load.begin()
+            wait_for(others_lead, "another node to lead")
+            load.wait_for_more(20)
         load.end()
+    finally:
         load.close()
     check_all(cluster, load.acknowledged)
 

@@ -5,7 +5,6 @@ from a seed; half of the time it is the leader, if one is known.
 """
 
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from random import Random
 
 import httpx2
+from faults.injection import injected
 from faults.load import wait_for
 from faults.network import Network
 
@@ -135,26 +135,6 @@ class Trouble:
             node.start()
         for node in nodes:
             self._cluster.wait_ready(node)
-
-
-@contextmanager
-def injected(node: Department, injection: str) -> Iterator[None]:
-    """A fault in a running node's system calls; the tracer lets go at the end."""
-    assert node.process is not None
-    tracer = subprocess.Popen(
-        [
-            "strace",
-            *("-f", "-qq", "-o", "/dev/null", "-p", str(node.process.pid)),
-            *("-e", "trace=fdatasync,fsync", "-e", injection),
-        ],
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        if tracer.poll() is None:
-            tracer.send_signal(signal.SIGINT)
-        tracer.wait(30)
 
 
 def find_leader(cluster: Cluster) -> Department | None:
