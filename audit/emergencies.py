@@ -7,8 +7,8 @@ The state is replayed from the leaves, so none can be left out. The ledger is ta
 from dataclasses import dataclass
 
 from audit.forks import Readable, leaves
+from audit.reading import with_attached
 from audit.replay import Replay
-from audit.verify import with_attached
 from contracts.grants import Grant, parse_grant
 from ledger import store_keys
 from ledger.blocks import BlockHeader, parse_any_leaf

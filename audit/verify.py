@@ -14,31 +14,29 @@
 A finding does not end the audit unless nothing after it could mean anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from audit.certified import VoterHistory, judge_certificates
 from audit.findings import Finding
+from audit.reading import Checker, check_at_once, check_none, segments
 from audit.replay import Replay
 from contracts.consortium import check_genesis, next_step, node
+from contracts.machine import Tip
 from ledger import store_keys
-from ledger.attachments import attached_fault
-from ledger.blocks import BlockHeader, parse_any_leaf
+from ledger.blocks import BlockHeader, block_hash
 from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
 from ledger.entries import Step, parse_entry
 from ledger.errors import LedgerError, Malformed
 from ledger.genesis import GenesisFile
-from ledger.records import Record, parse_leaf
+from ledger.records import Record
 from ledger.signatures import verify as verify_signature
 from ledger.statements import entry_hash, proposal_statement
-from ledger.types import LeafIndex
-
-SEGMENT_LEAVES = 2_000
-"""Leaves that are read and whose signatures are checked at a time."""
+from ledger.tree import leaf_hash
 
 FINDINGS_MAX = 1_000
 """An audit that finds more stops there."""
@@ -88,21 +86,13 @@ class Source(Protocol):
         """Places in its files that contradict their checksums, and how."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureCheck:
-    """A signature to check."""
+Level = Literal["structure", "signatures", "full"]
+"""How much is checked, from fast to full:
 
-    public_key: bytes
-    message: bytes
-    signature: bytes
-
-
-Checker = Callable[[Sequence[SignatureCheck]], list[bool]]
-
-
-def check_in_turn(jobs: Sequence[SignatureCheck]) -> list[bool]:
-    """Checks signatures one after the other."""
-    return [verify_signature(job.public_key, job.message, job.signature) for job in jobs]
+structure    genesis, files, links, tree and certificates: that the voters vouch for these bytes
+signatures   also every author's signature and what is attached
+full         also the contracts' results, every derived key and the Raft log
+"""
 
 
 @dataclass(slots=True)
@@ -143,17 +133,20 @@ class Audit:
         genesis: GenesisFile,
         source: Source,
         *,
-        check: Checker = check_in_turn,
+        check: Checker = check_at_once,
+        level: Level = "full",
         remembered: Checkpoint | None = None,
         progress: Callable[[str, int], None] = lambda step, done: None,
     ) -> None:
         """progress(step, done): called with the number of leaves done."""
         self._genesis = genesis
         self._source = source
-        self._check = check
+        self._check = check if level != "structure" else check_none
+        self._level = level
         self._remembered = remembered
         self._progress = progress
         self._replay = Replay(genesis)
+        self._tip = self._replay.tip
         self._block_end: dict[int, tuple[int, bytes]] = {}
         self._voters = VoterHistory(self._replay.tip.voters)
         self._due_steps: dict[int, Step] = {}
@@ -167,7 +160,7 @@ class Audit:
             self._step_genesis()
             self._step_files()
             self._step_ledger()
-            if self._source.whole:
+            if self._source.whole and self._level == "full":
                 self._step_store()
                 self._step_agreement()
             self._step_certificates()
@@ -213,74 +206,42 @@ class Audit:
     # Steps 3 to 5.
 
     def _step_ledger(self) -> None:
-        leaves = self._leaves()
         records: list[Record] = []
         valid: list[bool] = []
-        for segment in _segments(leaves, SEGMENT_LEAVES):
-            parsed = [self._parse(index, data) for index, data in segment]
-            results = self._signatures(parsed)
-            for (index, data), leaf in zip(segment, parsed, strict=True):
-                if isinstance(leaf, BlockHeader):
-                    self._block(index, data, leaf, records, valid)
+        read = segments(self._source, self._check, attachments=self._level != "structure")
+        for segment in read:
+            results = iter(segment.valid())
+            for leaf in segment.leaves:
+                if leaf.finding is not None:
+                    self._find(leaf.finding.code, leaf.finding.place, leaf.finding.detail)
+                if leaf.parsed is None:
+                    raise _Enough
+                if isinstance(leaf.parsed, BlockHeader):
+                    self._block(leaf.index, leaf.data, leaf.parsed, records, valid)
                     records, valid = [], []
                 else:
-                    records.append(leaf)
+                    self.report.records += 1
+                    self._attachments += leaf.parsed.attached is not None
+                    records.append(leaf.parsed)
                     valid.append(next(results))
-            self._progress("ledger", segment[-1][0] + 1)
+            self._progress("ledger", segment.leaves[-1].index + 1)
         if records:
-            place = f"leaf {self._replay.tip.tree_size}"
+            place = f"leaf {self._tip.tree_size}"
             self._find("incomplete-block", place, f"{len(records)} records have no block header")
-        tip = self._replay.tip
-        report = self.report
+        self._report_ledger()
+
+    def _report_ledger(self) -> None:
+        tip, report = self._tip, self.report
         report.height, report.tree_size = tip.height, tip.tree_size
         report.root, report.time_ms = tip.tree().root(), tip.time_ms
         report.steps["leaves"] = (
-            f"{report.records} records with valid signatures, {self._attachments} attachments"
+            f"{report.records} records, their signatures not checked"
+            if self._level == "structure"
+            else f"{report.records} records with valid signatures, {self._attachments} attachments"
         )
         report.steps["blocks"] = f"{tip.height} blocks link up to genesis"
-        report.steps["contracts"] = f"replayed; state root {tip.state_root.hex()[:16]}…"
-
-    def _leaves(self) -> Iterator[tuple[int, bytes]]:
-        leaves = self._source.scan(store_keys.LEAF, _after(store_keys.LEAF))
-        for expected, (key, data) in enumerate(leaves):
-            index = store_keys.read_number(key[1:]) if len(key) == 9 else -1
-            if index != expected:
-                self._find("key-missing", f"leaf {expected}", "the leaves have a gap")
-                raise _Enough
-            yield index, data
-
-    def _parse(self, index: int, data: bytes) -> Record | BlockHeader:
-        try:
-            leaf = parse_any_leaf(data)
-            if isinstance(leaf, BlockHeader):
-                return leaf
-            record = parse_leaf(data)
-        except Malformed as error:
-            self._find("malformed-leaf", f"leaf {index}", str(error))
-            raise _Enough from None
-        attached = self._source.get(store_keys.attached_key(LeafIndex(index)))
-        if attached is None:
-            return record
-        self._attachments += 1
-        announced = record.header.attached
-        fault = (
-            "the header announces nothing"
-            if announced is None
-            else attached_fault(announced, attached)
-        )
-        if fault is not None:
-            self._find("attachment-mismatch", f"leaf {index}", fault)
-            return record
-        return with_attached(record, attached)
-
-    def _signatures(self, parsed: Sequence[Record | BlockHeader]) -> Iterator[bool]:
-        records = [leaf for leaf in parsed if isinstance(leaf, Record)]
-        jobs = [
-            SignatureCheck(record.header.key, record.statement(), record.signature)
-            for record in records
-        ]
-        self.report.records += len(records)
-        return iter(self._check(jobs) if jobs else [])
+        if self._level == "full":
+            report.steps["contracts"] = f"replayed; state root {tip.state_root.hex()[:16]}…"
 
     def _block(
         self,
@@ -290,7 +251,7 @@ class Audit:
         records: list[Record],
         valid: list[bool],
     ) -> None:
-        """One block: its links, its execution, and what a store derives from it."""
+        """One block: its authors, its links, and at the full level its execution."""
         place = f"block {header.height}"
         first = index - len(records)
         for number, good in enumerate(valid):
@@ -298,6 +259,24 @@ class Audit:
                 author = records[number].header.department
                 self._find("bad-signature", f"leaf {first + number}", f"of {author}")
         self._links(place, first, header, len(records))
+        if self._level == "full":
+            self._execute(place, data, header, records, valid)
+        else:
+            self._tip = _following(self._tip, data, header, records)
+        tip = self._tip
+        self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
+        self._entry_hashes[tip.height] = header.entry_hash
+        self._voters.block(header)
+
+    def _execute(
+        self,
+        place: str,
+        data: bytes,
+        header: BlockHeader,
+        records: list[Record],
+        valid: list[bool],
+    ) -> None:
+        """Step 5 for one block, and what a store derives from it."""
         due = next_step(self._replay.view(), self._replay.tip.voters)
         if due is not None:
             self._due_steps[header.height] = due
@@ -311,16 +290,13 @@ class Audit:
         if replayed.block.header_bytes != data:
             self._find("wrong-block", place, _difference(replayed.block.header, header))
             raise _Enough
-        tip = self._replay.tip
-        self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
-        self._entry_hashes[tip.height] = header.entry_hash
-        self._voters.block(header)
+        self._tip = self._replay.tip
         if self._source.whole:
             for key, value in replayed.stored:
                 self._compare(key, value, place)
 
     def _links(self, place: str, first: int, header: BlockHeader, count: int) -> None:
-        tip = self._replay.tip
+        tip = self._tip
         checks: tuple[tuple[str, Any, Any], ...] = (
             ("ledger id", header.ledger_id, self._genesis.ledger_id),
             ("height", header.height, tip.height + 1),
@@ -546,29 +522,22 @@ def _after(prefix: bytes) -> bytes:
     return bytes([prefix[0] + 1])
 
 
-def _segments(leaves: Iterator[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
-    segment: list[tuple[int, bytes]] = []
-    for leaf in leaves:
-        segment.append(leaf)
-        if len(segment) >= size:
-            yield segment
-            segment = []
-    if segment:
-        yield segment
+def _following(tip: Tip, data: bytes, header: BlockHeader, records: list[Record]) -> Tip:
+    """The tip after a block that is taken as its header says."""
+    hashes = [leaf_hash(record.leaf_bytes) for record in records]
+    grown = tip.tree().extend((*hashes, leaf_hash(data)))
+    return Tip(
+        height=header.height,
+        term=header.term,
+        time_ms=header.time_ms,
+        block_hash=block_hash(data),
+        tree_size=grown.size,
+        tree_hashes=grown.hashes,
+        state_root=header.state_root,
+        voters=header.voters,
+    )
 
 
 def _difference(made: BlockHeader, said: BlockHeader) -> str:
     names = [name for name in made.__struct_fields__ if getattr(made, name) != getattr(said, name)]
     return f"executing its records gives another {', '.join(names) or 'spelling'}"
-
-
-def with_attached(record: Record, attached: bytes) -> Record:
-    """The record with what is attached to it."""
-    return Record(
-        header=record.header,
-        signature=record.signature,
-        leaf_bytes=record.leaf_bytes,
-        header_bytes=record.header_bytes,
-        record_id=record.record_id,
-        attached=attached,
-    )

@@ -1,7 +1,7 @@
 """`concordat audit`: proves a whole ledger from its bytes."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from audit.memory import CheckpointMemory, MemoryDamaged, default_folder
+from audit.reading import SignatureCheck, check_in_turn
 from audit.sources.opening import open_ledger
-from audit.verify import STEPS, Audit, Report, SignatureCheck, Source, Unreadable, check_in_turn
+from audit.verify import STEPS, Audit, Level, Report, Source, Unreadable
 from cli.client import node_options
 from cli.show import Failure, JsonOption, console, emit_json
 from ledger.errors import LedgerError
@@ -19,6 +20,8 @@ from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
 
 CHUNK = 256
+
+LEVELS = ("structure", "signatures", "full")
 
 UNREADABLE = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
 """What to do about a target that cannot be read."""
@@ -38,6 +41,13 @@ def audit() -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="The genesis file: the only thing that is trusted.",
 )
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default="full",
+    show_default=True,
+    help="structure: links, tree, certificates; signatures: also authors and attachments.",
+)
 @click.option("--memory", type=click.Path(path_type=Path, file_okay=False), default=None)
 @click.option("--forget", is_flag=True, help="Neither use nor keep the remembered checkpoint.")
 @node_options
@@ -45,6 +55,7 @@ def audit() -> None:
 def verify(
     target: str,
     genesis_path: Path,
+    level: Level,
     memory: Path | None,
     forget: bool,
     url: str,
@@ -66,12 +77,12 @@ def verify(
     try:
         remembered = None if forget else kept.recall(genesis.ledger_id)
         with open_ledger(target, token) as source:
-            report = _run(genesis, source, remembered, quiet=as_json)
+            report = _run(genesis, source, remembered, level=level, quiet=as_json)
     except Unreadable as error:
         raise Failure(str(error), UNREADABLE) from None
     except MemoryDamaged as error:
         raise Failure(str(error), error.remedy) from None
-    if report.holds and report.certified is not None and not forget:
+    if report.holds and report.certified is not None and level == "full" and not forget:
         kept.remember(report.certified)
     if as_json:
         emit_json(_as_json(target, report))
@@ -81,7 +92,9 @@ def verify(
         raise SystemExit(1)
 
 
-def _run(genesis: GenesisFile, source: Source, remembered: Any, *, quiet: bool) -> Report:
+def _run(
+    genesis: GenesisFile, source: Source, remembered: Any, *, level: Level, quiet: bool
+) -> Report:
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
         Progress(
@@ -95,14 +108,17 @@ def _run(genesis: GenesisFile, source: Source, remembered: Any, *, quiet: bool) 
     ):
         task = progress.add_task("reading", total=None)
 
-        def check(jobs: Sequence[SignatureCheck]) -> list[bool]:
+        def check(jobs: Sequence[SignatureCheck]) -> Callable[[], list[bool]]:
             parts = [jobs[at : at + CHUNK] for at in range(0, len(jobs), CHUNK)]
-            return [valid for part in pool.map(check_in_turn, parts) for valid in part]
+            started = [pool.submit(check_in_turn, part) for part in parts]
+            return lambda: [valid for part in started for valid in part.result()]
 
         def advance(step: str, done: int) -> None:
             progress.update(task, description=f"{step}: {done} leaves")
 
-        return Audit(genesis, source, check=check, remembered=remembered, progress=advance).run()
+        return Audit(
+            genesis, source, check=check, level=level, remembered=remembered, progress=advance
+        ).run()
 
 
 def _show(target: str, report: Report) -> None:

@@ -100,7 +100,9 @@ class Dataset(Format, frozen=True):
 _DESCRIPTION: Decoder[Description] = Decoder(
     Description, what="dataset description", bytes_max=DOCUMENT_BYTES_MAX
 )
-_DATASET: Decoder[Dataset] = Decoder(Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX)
+_DATASET: Decoder[Dataset] = Decoder(
+    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=64
+)
 
 
 def parse_description(document: bytes) -> Description:

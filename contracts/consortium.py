@@ -161,8 +161,15 @@ class NodeState(Format, frozen=True):
     retired_height: Natural | None = None
 
 
-_MEMBER: Decoder[Member] = Decoder(Member, what="member", bytes_max=4096)
-_KEY: Decoder[KeyState] = Decoder(KeyState, what="key state", bytes_max=2048)
+STATE_VALUES_REMEMBERED = 512
+"""Limit of the decoded state values of one kind that are kept, for every record reads a few."""
+
+_MEMBER: Decoder[Member] = Decoder(
+    Member, what="member", bytes_max=4096, remembered=STATE_VALUES_REMEMBERED
+)
+_KEY: Decoder[KeyState] = Decoder(
+    KeyState, what="key state", bytes_max=2048, remembered=STATE_VALUES_REMEMBERED
+)
 _NODE: Decoder[NodeState] = Decoder(NodeState, what="node state", bytes_max=2048)
 _NAMES: Decoder[tuple[Identifier, ...]] = Decoder(
     tuple[Identifier, ...], what="departments in force", bytes_max=128 * 1024

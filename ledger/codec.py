@@ -12,9 +12,11 @@ and no floats in any format, so no order and no rounding can differ.
 it decodes those bytes with a Decoder of their own and so checks their spelling.
 """
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from ledger.errors import Malformed
 from ledger.text import text_fault
@@ -38,14 +40,21 @@ class Decoder(Generic[Value]):
 
     what: the format's name as a person knows it, used in the error ("record", "block header").
     bytes_max: longer input is refused before it is looked at, in bytes.
+    remembered: how many values are kept by their bytes, so that a state value that is read again
+    and again is decoded once; the oldest goes first. Values are immutable.
     """
 
-    __slots__ = ("_bytes_max", "_decoder", "_what")
+    __slots__ = ("_bytes_max", "_decoder", "_find", "_known", "_remembered", "_what")
 
-    def __init__(self, form: type[Value] | Any, *, what: str, bytes_max: int) -> None:
+    def __init__(
+        self, form: type[Value] | Any, *, what: str, bytes_max: int, remembered: int = 0
+    ) -> None:
         self._decoder: msgspec.msgpack.Decoder[Value] = msgspec.msgpack.Decoder(form)
         self._what = what
         self._bytes_max = bytes_max
+        self._find = _finder(inspect.type_info(form))
+        self._remembered = remembered
+        self._known: dict[bytes, Value] = {}
 
     def decode(self, data: bytes) -> Value:
         """The value that `data` spells.
@@ -53,6 +62,17 @@ class Decoder(Generic[Value]):
         Raises Malformed if `data` is too long, is not this format, is a second spelling of it or
         contains text outside the rules of `ledger.text`.
         """
+        if self._remembered:
+            known = self._known.get(data)
+            if known is None:
+                known = self._decoded(data)
+                while len(self._known) >= self._remembered:
+                    self._known.pop(next(iter(self._known)), None)
+                self._known[data] = known
+            return known
+        return self._decoded(data)
+
+    def _decoded(self, data: bytes) -> Value:
         if len(data) > self._bytes_max:
             raise Malformed(self._what, f"{len(data)} bytes, at most {self._bytes_max} allowed")
         try:
@@ -61,10 +81,69 @@ class Decoder(Generic[Value]):
             raise Malformed(self._what, str(error)) from None
         if _ENCODER.encode(value) != data:
             raise Malformed(self._what, "not the one accepted spelling of its value")
-        fault = _fault_of_texts(value)
+        fault = None if self._find is None else self._find(value)
         if fault is not None:
             raise Malformed(self._what, fault)
         return value
+
+
+_Finder: TypeAlias = Callable[[Any], str | None]
+"""The first fault of any text within a decoded value of one type; None if there is none."""
+
+
+def _finder(info: inspect.Type) -> _Finder | None:
+    """Looks only where the format may hold a text; None if it holds none.
+
+    A format is walked once, when its decoder is made, so that its values need not be.
+    """
+    match info:
+        case inspect.StrType():
+            return text_fault
+        case inspect.StructType():
+            parts = [(field.name, _finder(field.type)) for field in info.fields]
+            return _in_fields([(name, find) for name, find in parts if find is not None])
+        case inspect.VarTupleType():
+            return _in_items(_finder(info.item_type))
+        case (
+            inspect.IntType()
+            | inspect.BytesType()
+            | inspect.BoolType()
+            | inspect.NoneType()
+            | inspect.RawType()
+            | inspect.LiteralType()
+        ):
+            return None
+        case inspect.UnionType():
+            found = [_finder(member) for member in info.types]
+            return _fault_of_texts if any(find is not None for find in found) else None
+        case _:
+            return _fault_of_texts
+
+
+def _in_fields(parts: list[tuple[str, _Finder]]) -> _Finder | None:
+    def find(value: Any) -> str | None:
+        for name, within in parts:
+            fault = within(getattr(value, name))
+            if fault is not None:
+                return fault
+        return None
+
+    return find if parts else None
+
+
+def _in_items(within: _Finder | None) -> _Finder | None:
+    if within is None:
+        return None
+    wanted = within
+
+    def find(value: Any) -> str | None:
+        for item in value:
+            fault = wanted(item)
+            if fault is not None:
+                return fault
+        return None
+
+    return find
 
 
 def _fault_of_texts(value: object) -> str | None:

@@ -138,8 +138,16 @@ def parse_leaf(leaf_bytes: bytes) -> Record:
     return _record(leaf_bytes, None)
 
 
+def record_of_leaf(leaf: RecordLeaf, leaf_bytes: bytes) -> Record:
+    """A record from its leaf, decoded from `leaf_bytes` before. Raises Malformed."""
+    return _made(leaf, leaf_bytes, None)
+
+
 def _record(leaf_bytes: bytes, attached: bytes | None) -> Record:
-    leaf = _LEAF.decode(leaf_bytes)
+    return _made(_LEAF.decode(leaf_bytes), leaf_bytes, attached)
+
+
+def _made(leaf: RecordLeaf, leaf_bytes: bytes, attached: bytes | None) -> Record:
     header = _HEADER.decode(leaf.header)
     if attached is not None and header.attached is None:
         raise Malformed("record", "bytes are attached that its header does not announce")

@@ -36,8 +36,9 @@ from audit.proofs.format import (
     VoterChange,
 )
 from audit.proofs.trust import Trust
+from audit.reading import with_attached
 from audit.replay import Replay
-from audit.verify import Source, with_attached
+from audit.verify import Source
 from contracts.exchanges import Receipt, parse_item
 from contracts.grants import ended, grant
 from contracts.machine import parse_tip

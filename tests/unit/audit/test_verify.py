@@ -11,7 +11,7 @@ from recorded import record_ledger
 
 from audit.findings import FINDINGS
 from audit.memory import CheckpointMemory, MemoryDamaged
-from audit.verify import Audit, Report, Unreadable
+from audit.verify import Audit, Level, Report, Unreadable
 from ledger import store_keys
 from ledger.blocks import parse_block_header
 from ledger.certificates import parse_certificate
@@ -223,6 +223,45 @@ def test_what_was_done_is_found_and_named(name: str, store: Memory, genesis: Gen
     assert codes <= found, report.findings
     assert report.findings[0].code in codes
     assert all(finding.place and finding.explanation.remedy for finding in report.findings)
+
+
+def test_each_level_checks_what_it_says_and_no_more(store: Memory, genesis: GenesisFile) -> None:
+    def found(level: Level) -> set[str]:
+        report = Audit(genesis, store, level=level).run()
+        return {finding.code for finding in report.findings}
+
+    assert found("structure") == found("signatures") == found("full") == set()
+    shallow, deep = (Audit(genesis, store, level=level).run() for level in ("structure", "full"))
+    assert (shallow.height, shallow.root, shallow.records, shallow.certified) == (
+        deep.height,
+        deep.root,
+        deep.records,
+        deep.certified,
+    )
+    assert "contracts" not in shallow.steps and "store" not in shallow.steps
+    kept = dict(store.values)
+    change(b"a")(store)
+    assert found("structure") == set() and "attachment-mismatch" in found("signatures")
+    store.values = dict(kept)
+    change(b"vgrant/")(store)
+    assert found("signatures") == set() and "key-differs" in found("full")
+    store.values = dict(kept)
+    change(LEAF_1)(store)
+    assert "bad-signature" in found("signatures") and "broken-link" in found("structure")
+    store.values = dict(kept)
+    remove_certificates(store)
+    assert found("structure") == {"certificate-missing"}
+
+
+def test_what_is_wrong_further_on_hides_nothing_before_it(
+    store: Memory, genesis: GenesisFile
+) -> None:
+    """Leaves are read ahead; a leaf that nobody can read ends the audit only in its turn."""
+    last = max(key for key in store.values if key[:1] == store_keys.LEAF)
+    store.values[last] = b"\xc1"
+    store.values[LEAF_1] = flipped(store.values[LEAF_1])
+    codes = [finding.code for finding in audited(store, genesis).findings]
+    assert codes[0] == "bad-signature" or codes[0] == "broken-link"
 
 
 def test_a_genesis_without_a_founder_is_no_trust(store: Memory, genesis: GenesisFile) -> None:

@@ -124,3 +124,40 @@ def test_limits_in_the_format_are_checked() -> None:
     assert decoder.decode(encode(Limited(b"ab"))).digest == b"ab"
     with pytest.raises(Malformed, match="length"):
         decoder.decode(encode(Limited(b"abc")))
+
+
+def test_a_decoder_that_remembers_gives_the_same_and_keeps_no_more_than_it_says() -> None:
+    decoder: Decoder[Inner] = Decoder(Inner, what="inner", bytes_max=100, remembered=3)
+    for _ in range(2):
+        for number in range(10):
+            value = Inner(f"name {number}")
+            assert decoder.decode(encode(value)) == value
+    assert len(decoder._known) == 3
+    bad = encode(Inner("e\u0301"))
+    for _ in range(2):
+        with pytest.raises(Malformed, match="Normalization"):
+            decoder.decode(bad)
+
+
+class Tagged(Format, frozen=True, tag=2):
+    name: str
+
+
+def test_text_is_found_in_every_shape_of_format() -> None:
+    class Shapes(Format, frozen=True):
+        either: Tagged | None
+        pair: tuple[int, str]
+        many: tuple[tuple[str, ...], ...]
+        maybe: str | int
+
+    decoder: Decoder[Shapes] = Decoder(Shapes, what="shapes", bytes_max=200)
+    good = Shapes(Tagged("a"), (1, "b"), (("c",), ()), 7)
+    assert decoder.decode(encode(good)) == good
+    for field, value in (
+        ("either", Tagged("\x07")),
+        ("pair", (1, "\x07")),
+        ("many", (("c", "\x07"),)),
+        ("maybe", "\x07"),
+    ):
+        with pytest.raises(Malformed, match="control"):
+            decoder.decode(encode(msgspec.structs.replace(good, **{field: value})))
