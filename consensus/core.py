@@ -206,7 +206,8 @@ class Raft(State):
 
         point: a committed place. configuration: the one in force there (P33).
         False: the driver was there already, and nothing changes (P38). Otherwise everything up to
-        `point` counts as executed, and is never handed out again. The log keeps what follows
+        `point` counts as executed: it is never handed out again, and what was handed out of it is
+        not to be executed any more. The log keeps what follows
         `point` if it holds `point`, else it begins there. Term and vote stay (P39). State and what
         `take_unwritten` says next belong in one write (P40).
         """
@@ -343,6 +344,7 @@ class Raft(State):
 
         signature: of the leader that told it to.
         """
+        assert self._may_campaign(), "no candidate has anything left to execute"
         self._term = Term(self._term + 1)
         self._vote = self._node_id
         self._role = Role.CANDIDATE

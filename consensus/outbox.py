@@ -2,8 +2,10 @@
 
     held ── the next write is taken ──> flying ── it has landed ──> free
 
-A message that rests on nothing, or on what is durable already, is free at once. Whatever leaves is
-first fitted to the version that its receiver speaks (`consensus.messages.for_version`).
+A message that rests on nothing, or on what is durable already, is free at once. What waits for the
+disk waits once, however often it was said: a disk that stalls gathers no more than what the windows
+of `consensus.progress` let in. Whatever leaves is first fitted to the version that its receiver
+speaks (`consensus.messages.for_version`).
 """
 
 from consensus.log import Log
@@ -80,5 +82,8 @@ class Outbox:
 
     def _put(self, queue: list[Outgoing], to: NodeId, message: AnyMessage) -> None:
         fitted = for_version(message, self._versions.get(to, PROTOCOL_VERSION))
-        if fitted is not None:
-            queue.append(Outgoing(to, fitted))
+        if fitted is None:
+            return
+        outgoing = Outgoing(to, fitted)
+        if queue is self._free or outgoing not in queue:
+            queue.append(outgoing)

@@ -361,7 +361,22 @@ def test_an_ack_waits_until_its_entries_are_durable() -> None:
     assert node.write_begins()
     assert node.hear(A, m.Append(1, 3, 1, (), 0)) == []
     node.write_lands()
-    assert node.settle() == [(A, m.AppendReply(1, 3, LONG[2].hash))] * 2
+    assert node.settle() == [(A, m.AppendReply(1, 3, LONG[2].hash))]
+
+
+def test_a_disk_that_stalls_gathers_each_answer_once() -> None:
+    node = follower()
+    node.disk_works = False
+    for _ in range(100):
+        assert node.hear(A, appended(LONG, term=1, previous=0, last=2)) == []
+    assert node.write_begins()
+    for _ in range(100):
+        assert node.hear(A, m.Append(1, 1, 1, (), 0)) == []
+    node.write_lands()
+    first, second = m.AppendReply(1, 2, LONG[1].hash), m.AppendReply(1, 1, LONG[0].hash)
+    assert node.settle() == [(A, first), (A, second)]
+    append = m.Append(1, 1, 1, (), 0)
+    assert node.hear(A, append, append) == [(A, second)] * 2
 
 
 # P23: probing ends.
