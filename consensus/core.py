@@ -303,12 +303,11 @@ class Raft(State):
         if term > self._term:
             self._term = term
             self._vote = None
-        was_leader = self._leading is not None
         if self._role is not Role.FOLLOWER or leader is not None:
             self._timer.restart(self._draw())
         self._role = Role.FOLLOWER
         self._leading = None
-        if leader != self._leader or was_leader:
+        if leader != self._leader:
             self._leader = leader
             self._reads.refuse_all(term=self._term)
 

@@ -199,7 +199,7 @@ class Leading:
             case m.AppendRefused():
                 agree = self._log.newest_at_most(index=message.hint_index, term=message.hint_term)
                 if progress.refused(previous_index=message.previous_index, agree_index=agree.index):
-                    self._feed(sender, even_empty=True)
+                    self._feed(sender)
             case _:
                 progress.heard()
                 self._reads.answered(sender, message.round)
@@ -224,7 +224,7 @@ class Leading:
         if point.hash != reply.hash:
             agree = self._log.newest_at_most(index=reply.index, term=point.term - 1)
             if progress.refused(previous_index=reply.index, agree_index=agree.index):
-                self._feed(sender, even_empty=True)
+                self._feed(sender)
             return
         self._refused_early.discard(sender)
         progress.acknowledged(reply.index)

@@ -499,6 +499,33 @@ def test_a_granted_vote_begins_the_wait_anew_and_a_refused_one_does_not() -> Non
     assert other.raft.role is Role.PRE_CANDIDATE
 
 
+@pytest.mark.parametrize("role", [Role.PRE_CANDIDATE, Role.CANDIDATE, Role.LEADER])
+def test_whoever_steps_back_waits_a_whole_election_timeout(role: Role) -> None:
+    node = Node(A, settings=Settings(pre_vote=role is Role.PRE_CANDIDATE))
+    node.ticks(10)
+    node.ticks(5)
+    if role is Role.LEADER:
+        node.hear(B, m.VoteReply(1, True))
+        node.raft.abdicate()
+    else:
+        refusal = m.PreVoteReply if role is Role.PRE_CANDIDATE else m.VoteReply
+        node.hear(B, refusal(node.raft.term, False))
+        node.hear(C, refusal(node.raft.term, False))
+    assert node.raft.role is Role.FOLLOWER
+    term = node.raft.term
+    assert of(m.PreVoteRequest | m.VoteRequest, node.ticks(9)) == []
+    assert len(of(m.PreVoteRequest | m.VoteRequest, node.ticks(1))) == 2
+    assert node.raft.term in (term, term + 1)
+
+
+def test_a_follower_that_only_learns_of_a_term_waits_on() -> None:
+    node = Node(B)
+    node.ticks(9)
+    node.hear(C, m.VoteReply(5, False))
+    node.ticks(1)
+    assert (node.raft.role, node.raft.term) == (Role.PRE_CANDIDATE, 5)
+
+
 def test_a_timer_counts_to_its_limit() -> None:
     timer = ElectionTimer(2)
     assert [timer.tick(), timer.tick()] == [False, True]

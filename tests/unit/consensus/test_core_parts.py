@@ -284,6 +284,7 @@ def test_entries_are_handed_out_once_in_order_and_only_on_demand() -> None:
         with pytest.raises(AssertionError, match="^executed what was not handed out$"):
             fresh.raft.applied_to(index)
     fresh.raft.applied_to(2)
+    fresh.raft.applied_to(2)
     with pytest.raises(AssertionError, match="^executed what was not handed out$"):
         fresh.raft.applied_to(1)
 
