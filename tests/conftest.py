@@ -58,6 +58,12 @@ def needs_device(path: str) -> None:
         unable(f"this kernel has no {path}")
 
 
+def needs_file(path: str) -> None:
+    """Skip where a file that a package would bring is missing."""
+    if not Path(path).exists():
+        unable(f"not installed: {path}")
+
+
 def unable(reason: str) -> None:
     """This machine cannot run the test: it is skipped, and under CI=true it fails."""
     if os.environ.get("CI") == "true":
