@@ -119,7 +119,8 @@ class _Sides:
 
     def learn(self, record: Record) -> None:
         body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
-        self._grants[record.record_id] = (record.header.department, body.provider)
+        request = body.request if record.header.kind == "emergency.start" else body
+        self._grants[record.record_id] = (record.header.department, request.provider)
 
     def of(self, grant_id: bytes) -> tuple[str, str]:
         """Consumer and provider."""
@@ -140,7 +141,7 @@ def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
         found.tree_size = header.tree_size + header.record_count + 1
         for index, record in records:
             kind = record.header.kind
-            if kind == "grant.request":
+            if kind in ("grant.request", "emergency.start"):
                 sides.learn(record)
             if kind not in _KINDS:
                 continue

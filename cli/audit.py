@@ -14,7 +14,7 @@ from audit.reading import SignatureCheck, check_in_turn
 from audit.sources.opening import open_ledger
 from audit.verify import STEPS, Audit, Level, Report, Source, Unreadable
 from cli.client import node_options
-from cli.show import Failure, JsonOption, console, emit_json
+from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
@@ -22,9 +22,6 @@ from ledger.signatures import self_test
 CHUNK = 256
 
 LEVELS = ("structure", "signatures", "full")
-
-UNREADABLE = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
-"""What to do about a target that cannot be read."""
 
 
 @click.group()

@@ -9,10 +9,9 @@ from audit.emergencies import ALARMING, OUTCOMES, Emergencies, emergencies
 from audit.proofs.check import moment
 from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
-from cli.audit import UNREADABLE
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import Failure, JsonOption, console, emit_json
+from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from contracts.grants import Act, Grant
 from ledger.errors import LedgerError
 

@@ -9,10 +9,9 @@ from audit.export import Unexportable, exported
 from audit.forks import full_path, roots_at
 from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
-from cli.audit import UNREADABLE
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import Failure, JsonOption, console, emit_json
+from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 
 
 @click.command()

@@ -12,10 +12,9 @@ from audit.forks import Comparison, Readable, Relation, compare, ledger_of, plac
 from audit.signed import SignedCheckpoint, Statements, signatories_of
 from audit.sources.opening import OldCheckpoint, is_live, open_ledger, read_checkpoint
 from audit.verify import Unreadable
-from cli.audit import UNREADABLE
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis, show_convicted, write_new
-from cli.show import Failure, JsonOption, console, emit_json
+from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from ledger.checkpoints import contradict
 from ledger.signatures import self_test
 

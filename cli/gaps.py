@@ -8,9 +8,8 @@ from audit.gaps import GAPS, Gap, Reconciliation, reconcile
 from audit.proofs.check import moment
 from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
-from cli.audit import UNREADABLE
 from cli.client import node_options
-from cli.show import Failure, JsonOption, console, emit_json
+from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from ledger.errors import LedgerError
 
 

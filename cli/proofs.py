@@ -11,9 +11,11 @@ from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import Proved, check_proof, check_tlog_proof, moment
 from audit.proofs.format import KINDS, PROOF_BYTES_MAX, ProofRefused
 from audit.proofs.trust import Trust
-from audit.sources.directory import DirectorySource
+from audit.sources.opening import open_ledger
+from audit.sources.replayed import ReplayedSource
 from audit.verify import Unreadable
-from cli.show import Failure, JsonOption, console, emit_json
+from cli.client import node_options
+from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
@@ -51,7 +53,7 @@ VotersOption = click.option(
 @click.command()
 @click.argument("kind", type=click.Choice((*KINDS, "voters")))
 @click.argument("arguments", nargs=-1)
-@click.argument("data_directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("target")
 @GenesisOption
 @click.option(
     "-o",
@@ -67,17 +69,21 @@ VotersOption = click.option(
     default="json",
     help="json, or for a record C2SP's tlog-proof.",
 )
+@node_options
 def prove(
     kind: str,
     arguments: tuple[str, ...],
-    data_directory: Path,
+    target: str,
     genesis_path: Path,
     output: Path,
     form: str,
+    url: str,
+    token: str | None,
 ) -> None:
-    """Prove one statement about the ledger in DATA_DIRECTORY, in a file for `audit check`.
+    """Prove one statement about the ledger in TARGET, in a file for `audit check`.
 
-    DATA_DIRECTORY is that of a stopped node, or a copy. The proof is as of the newest certificate.
+    TARGET is a stopped node's data directory or a copy; or an export or a running node's URL, whose
+    ledger is executed again here first. The proof is as of the newest certificate.
 
     \b
     KIND and ARGUMENTS:
@@ -90,9 +96,10 @@ def prove(
       datasets DEPARTMENT                  all datasets of the department
       voters                               who has voted since genesis; many proofs share this file
     """
+    del url
     shape = _SHAPES[kind]
     if len(arguments) != len(shape):
-        raise click.UsageError(f"{kind} takes {' '.join(shape)}, then DATA_DIRECTORY")
+        raise click.UsageError(f"{kind} takes {' '.join(shape)}, then TARGET")
     if form == "tlog-proof" and kind != "record":
         raise click.UsageError("a tlog-proof shows a record; take json for other statements")
     if output.exists():
@@ -100,13 +107,14 @@ def prove(
     self_test()
     genesis = read_genesis(genesis_path)
     try:
-        with DirectorySource(data_directory) as source:
-            prover = Prover(genesis, source)
+        with open_ledger(target, token) as source:
+            ready = source if source.whole else ReplayedSource(genesis, source)
+            prover = Prover(genesis, ready)
             data = _made(prover, kind if form == "json" else form, arguments)
     except Unprovable as error:
         raise Failure(str(error), error.remedy) from None
     except Unreadable as error:
-        raise Failure(str(error), "Copy the directory of a stopped node again.") from None
+        raise Failure(str(error), UNREADABLE) from None
     write_new(output, data)
     height = prover.certificate.height
     console.print(f"{output}: {len(data)} bytes, as of height {height}", markup=False)

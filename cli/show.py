@@ -11,6 +11,9 @@ from rich.table import Table
 
 JsonOption = click.option("--json", "as_json", is_flag=True, help="One JSON value instead.")
 
+UNREADABLE = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
+"""What to do about an auditor's target that cannot be read."""
+
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 

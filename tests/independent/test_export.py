@@ -207,6 +207,14 @@ def test_the_product_verifies_and_compares_it_too(folder: Path) -> None:
     assert json.loads(done.output)["relation"] == "same"
     again = run(main, ["audit", "export", str(data), "--genesis", str(trusted), "-o", str(export)])
     assert again.exit_code == 1 and "nothing is overwritten" in again.output
+    made = []
+    for target in (data, export):
+        proof = folder / f"{target.name}.proof.json"
+        prove = ["audit", "prove", "datasets", "health", str(target), "--genesis", str(trusted)]
+        done = run(main, [*prove, "-o", str(proof)])
+        assert done.exit_code == 0, done.output
+        made.append(proof.read_bytes())
+    assert made[0] == made[1], "what an export proves is what the store proves"
     done = run(main, ["audit", "consistency", "61", "610", str(export), "--json"])
     same = run(main, ["audit", "consistency", "61", "610", str(data), "--json"])
     assert done.output == same.output and len(json.loads(done.output)["hashes"]) > 3
