@@ -124,3 +124,9 @@ def test_what_records_addresses_of_an_index_is_not_committed() -> None:
     forbidden = {"uv.lock", "pylock.toml", "package-lock.json"}
     assert not [name for name in tracked if Path(name).name in forbidden]
     assert not [name for name in tracked if name.endswith((".key", ".db", ".log"))]
+
+
+def test_every_path_of_tests_that_the_makefile_names_is_there() -> None:
+    named_paths = re.findall(r"\btests/[\w/]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert named_paths
+    assert not [path for path in named_paths if not (ROOT / path).exists()]
