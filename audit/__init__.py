@@ -10,6 +10,7 @@ It shares formats and contracts with the node, and neither consensus nor storage
     cose       receipts as RFC 9942 spells them
     forks      two ledgers: same, prefix or fork, and where
     signed     what nodes have signed, as stores hold it
+    admissions which department answers for a node that joined later
     blame      who signed two things of which no honest node signs both
     evidence   that, in a file that stands alone
     gaps       both halves of every exchange, laid side by side

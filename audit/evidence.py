@@ -5,15 +5,16 @@ and nothing else: it says which department answers for a node. A file holds as a
 all, so nobody is named beside others who deserve it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
+from audit.admissions import admitted
 from audit.blame import Contradiction, TwoCheckpoints, TwoProposals, holds
 from audit.proofs.format import HexId, Json, ProofRefused, accept_one_spelling, one_spelling
-from audit.signed import Signatory, SignedCheckpoint, SignedProposal, signatories_of
+from audit.signed import Signatories, Signatory, SignedCheckpoint, SignedProposal, signatories_of
 from contracts.consortium import check_genesis
 from ledger.checkpoints import Checkpoint, Cosignature, contradict
 from ledger.errors import LedgerError
@@ -79,11 +80,22 @@ class ProposalsPart(Json, frozen=True, tag_field="kind", tag="proposals"):
 Part: TypeAlias = CheckpointsPart | ProposalsPart
 
 
+class AdmissionPart(Json, frozen=True):
+    """A department's own word that it runs a node: one record's leaf or two."""
+
+    node_id: HexId
+    leaves: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=2)]
+
+
 class Evidence(Json, frozen=True):
-    """A whole evidence file; accused: sorted by node id, then kind, each once."""
+    """A whole evidence file; accused: sorted by node id, then kind, each once.
+
+    admissions: of the accused nodes that genesis does not name, sorted by node id.
+    """
 
     format: Literal["concordat/evidence/1"]
     ledger_id: HexId
+    admissions: Annotated[tuple[AdmissionPart, ...], Meta(max_length=ACCUSED_MAX)]
     accused: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=ACCUSED_MAX)]
 
     def to_json(self) -> bytes:
@@ -132,14 +144,33 @@ class Convicted:
         }
 
 
-def evidence_file(found: Sequence[Contradiction], genesis: GenesisFile) -> bytes:
-    """The evidence file of at least one contradiction, checked. Raises ProofRefused."""
-    signatories = signatories_of(genesis.genesis)
+def evidence_file(
+    found: Sequence[Contradiction],
+    genesis: GenesisFile,
+    signatories: Signatories | None = None,
+) -> bytes:
+    """The evidence file of at least one contradiction, checked. Raises ProofRefused.
+
+    signatories: those that the contradictions were found with; genesis' if not given.
+    """
+    signatories = signatories or signatories_of(genesis.genesis)
+    admissions = {
+        each.node_id: signatories[each.node_id].admission
+        for each in found
+        if signatories[each.node_id].admission
+    }
     parts = sorted(
         (_part(each, signatories[each.node_id]) for each in found),
         key=_order,
     )
-    evidence = Evidence(format=FORMAT, ledger_id=genesis.ledger_id.hex(), accused=tuple(parts))
+    evidence = Evidence(
+        format=FORMAT,
+        ledger_id=genesis.ledger_id.hex(),
+        admissions=tuple(
+            AdmissionPart(node_id.hex(), words) for node_id, words in sorted(admissions.items())
+        ),
+        accused=tuple(parts),
+    )
     data = evidence.to_json()
     check_evidence(data, genesis)
     return data
@@ -162,12 +193,31 @@ def check_evidence(data: bytes, genesis: GenesisFile) -> Convicted:
     keys = [_order(part) for part in evidence.accused]
     if keys != sorted(set(keys)):
         raise ProofRefused("evidence", "the accused are not sorted and unique")
-    signatories = signatories_of(genesis.genesis)
+    signatories = _signatories(evidence, genesis)
     return Convicted(
         genesis.ledger_id,
         genesis.fingerprint,
         tuple(_judged(part, genesis, signatories) for part in evidence.accused),
     )
+
+
+def _signatories(evidence: Evidence, genesis: GenesisFile) -> Signatories:
+    """Genesis' nodes, and the accused ones that the file's admissions add."""
+    found = signatories_of(genesis.genesis)
+    named = [part.node_id for part in evidence.admissions]
+    accused = {part.node_id for part in evidence.accused}
+    if named != sorted(set(named)) or not accused.issuperset(named):
+        raise ProofRefused("evidence", "its admissions are not sorted, unique and of the accused")
+    for part in evidence.admissions:
+        node_id = bytes.fromhex(part.node_id)
+        try:
+            signatory = admitted(part.leaves, genesis).get(node_id)
+        except LedgerError as error:
+            raise ProofRefused(error.what, error.why) from None
+        if signatory is None or node_id in found:
+            raise ProofRefused("evidence", f"an admission is not of node {part.node_id}")
+        found[node_id] = signatory
+    return found
 
 
 def parse_evidence(data: bytes) -> Evidence:
@@ -206,7 +256,7 @@ def _proposal(signed: SignedProposal) -> ProposalPart:
     return ProposalPart(signed.index, signed.previous_hash, signed.digest, signed.signature)
 
 
-def _judged(part: Part, genesis: GenesisFile, signatories: Mapping[NodeId, Signatory]) -> Accused:
+def _judged(part: Part, genesis: GenesisFile, signatories: Signatories) -> Accused:
     node_id = bytes.fromhex(part.node_id)
     signatory = signatories.get(node_id)
     if signatory is None or signatory.department != part.department:

@@ -47,10 +47,15 @@ class Check(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Signatory:
-    """Who answers for a node: its department, and the key with which it signs proposals."""
+    """Who answers for a node: its department, and the key with which it signs proposals.
+
+    admission: leaves in which the department says so itself (`audit.admissions`); none for a node
+    that genesis names.
+    """
 
     department: str
     proposal_key: PublicKey
+    admission: tuple[bytes, ...] = ()
 
 
 Signatories = Mapping[NodeId, Signatory]

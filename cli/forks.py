@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from audit.admissions import signatories_in
 from audit.blame import blame
 from audit.evidence import check_evidence, evidence_file
 from audit.forks import Comparison, Readable, Relation, compare, ledger_of, place
-from audit.signed import SignedCheckpoint, Statements, signatories_of
+from audit.signed import SignedCheckpoint, Statements
 from audit.sources.opening import OldCheckpoint, is_live, open_ledger, read_checkpoint
 from audit.verify import Unreadable
 from cli.client import node_options
@@ -155,7 +156,8 @@ def blame_command(
         )
         stores = [side for side in sides if not isinstance(side, OldCheckpoint)]
         try:
-            found = blame(signatories_of(genesis.genesis), genesis.ledger_id, stores, more=more)
+            signatories = signatories_in(genesis, stores)
+            found = blame(signatories, genesis.ledger_id, stores, more=more)
         except Unreadable as error:
             raise Failure(str(error), UNREADABLE) from None
     if not found:
@@ -164,7 +166,7 @@ def blame_command(
         else:
             console.print("Nobody signed two things that contradict each other.")
         return
-    data = evidence_file(found, genesis)
+    data = evidence_file(found, genesis, signatories)
     convicted = check_evidence(data, genesis)
     if output is not None:
         write_new(output, data)

@@ -5,10 +5,11 @@ import random
 
 import msgspec
 import pytest
-from branches import Branch
-from builders import Consortium
+from branches import Branch, cosign
+from builders import START_MS, Consortium, joining_enrolment, signer
 from recorded import dataset
 
+from audit.admissions import signatories_in
 from audit.blame import blame
 from audit.evidence import check_evidence, evidence_file
 from audit.proofs.build import Prover
@@ -17,8 +18,12 @@ from audit.proofs.format import ProofRefused, VoterChain, accept_one_spelling
 from audit.proofs.trust import CHAIN_BYTES_MAX, Trust
 from audit.signed import signatories_of
 from audit.verify import Audit
-from contracts.membership import ChangeVoters
+from contracts.consortium import node
+from contracts.governance import Ballot, Propose
+from contracts.membership import AdmitNode, ChangeVoters
 from ledger import store_keys
+from ledger.certificates import Certificate
+from ledger.checkpoints import Cosignature, cosignature_message
 from ledger.types import Height
 
 OLD = ("civil-affairs", "health", "housing")
@@ -216,3 +221,95 @@ def test_a_fork_before_within_and_after_a_change_is_attributed(trunk: Branch, af
     other.certify(majority)
     assert codes(one) == codes(other) == ["entry-invalid"]
     assert named(one, other) == tuple(sorted(majority))
+
+
+# Nodes that joined later.
+
+
+def joined(trunk: Branch, *, by: str) -> tuple[Branch, bytes]:
+    """The ledger with a second node of tourism, proposed by `by`; and its checkpoint key's name."""
+    branch = trunk.copy()
+    enrolment = joining_enrolment(branch.genesis.ledger_id, "tourism", 1).signed()
+    proposal = branch.consortium.record(
+        by, "consortium.propose", Propose(AdmitNode(enrolment), "more"), created_ms=START_MS + 9_000
+    )
+    branch.block(proposal)
+    ballot = Ballot(proposal.record_id, True)
+    others = [name for name in branch.consortium.departments if name != by][-3:]
+    branch.block(
+        *(
+            branch.consortium.record(name, "consortium.ballot", ballot, created_ms=START_MS + 9_000)
+            for name in others
+        )
+    )
+    assert ("tourism" in others) or by == "tourism"
+    return branch, signer("tourism/1/checkpoint").public_key
+
+
+def evidence_against_both(one: Branch, other: Branch) -> tuple[bytes, tuple[str, ...]]:
+    genesis = one.genesis
+    signatories = signatories_in(genesis, (one, other))
+    found = blame(signatories, genesis.ledger_id, (one, other))
+    data = evidence_file(found, genesis, signatories)
+    return data, check_evidence(data, genesis).departments
+
+
+@pytest.mark.parametrize("by", ["tourism", "health"])
+def test_a_node_that_joined_later_is_named_by_its_departments_own_word(
+    trunk: Branch, by: str
+) -> None:
+    base, _ = joined(trunk, by=by)
+    one, other = base.copy(), base.copy()
+    for branch, name in ((one, "mine"), (other, "yours")):
+        branch.block(dataset(trunk.consortium, "health", name), log=False)
+        later = signer("tourism/1/checkpoint")
+        message = cosignature_message(branch.checkpoint, 1_790_000_000)
+        entry = Cosignature(later.public_key, 1_790_000_000, later.sign(message))
+        own = cosign(trunk.consortium, "health", branch.checkpoint)
+        certificate = Certificate.of(branch.checkpoint, [entry, own])
+        key = store_keys.certificate_key(Height(branch.checkpoint.height))
+        branch.values[key] = certificate.to_bytes()
+    assert named(one, other) == ("health",), "without the admission nobody answers for the node"
+    data, departments = evidence_against_both(one, other)
+    assert departments == ("health", "tourism")
+    content = json.loads(data)
+    assert len(content["admissions"]) == 1
+    assert len(content["admissions"][0]["leaves"]) == (1 if by == "tourism" else 2)
+    for change in (
+        lambda value: value.update(admissions=[]),
+        lambda value: value["admissions"][0]["leaves"].append(value["admissions"][0]["leaves"][0]),
+        lambda value: value["admissions"][0]["leaves"].reverse() or value["admissions"].reverse(),
+        lambda value: value["accused"][-1].update(department="housing"),
+        lambda value: value["admissions"][0].update(node_id="00" * 32),
+    ):
+        spoilt = json.loads(data)
+        change(spoilt)
+        compact = json.dumps(spoilt, separators=(",", ":")).encode()
+        again = msgspec.json.format(compact, indent=1) + b"\n"
+        if again != data:
+            with pytest.raises(ProofRefused):
+                check_evidence(again, trunk.genesis)
+
+
+def test_a_majority_cannot_give_an_honest_department_a_node(trunk: Branch) -> None:
+    """Everybody but tourism enrols a node under its name: that is no word of tourism's."""
+    branch = trunk.copy()
+    enrolment = joining_enrolment(branch.genesis.ledger_id, "tourism", 1).signed()
+    names = [name for name in branch.consortium.departments if name != "tourism"]
+    proposal = branch.consortium.record(
+        names[0],
+        "consortium.propose",
+        Propose(AdmitNode(enrolment), "a trap"),
+        created_ms=START_MS + 9_000,
+    )
+    branch.block(proposal)
+    ballot = Ballot(proposal.record_id, True)
+    branch.block(
+        *(
+            branch.consortium.record(name, "consortium.ballot", ballot, created_ms=START_MS + 9_000)
+            for name in names[1:]
+        )
+    )
+    node_id = signer("tourism/1/checkpoint").public_key
+    assert node(branch.replay.view(), node_id) is not None, "the contracts have admitted it"
+    assert node_id not in signatories_in(branch.genesis, (branch,))
