@@ -21,6 +21,7 @@ from cli.governance import (
 )
 from cli.grants import emergency, grant
 from cli.imports import import_xroad
+from cli.policies import policies_command, policy
 from cli.proofs import check, prove
 from cli.sharing import dataset, exchange, node
 
@@ -45,13 +46,14 @@ for each in (
     emergencies_command,
     export,
     gaps,
+    policies_command,
     prove,
 ):
     audit.add_command(each)
 exchange.add_command(import_xroad)
 for command in (add_key, propose, publish_document, revoke_key, status, vote, withdraw):
     consortium.add_command(command)
-for command in (audit, consortium, dataset, emergency, exchange, grant, node):
+for command in (audit, consortium, dataset, emergency, exchange, grant, node, policy):
     main.add_command(command)
 
 

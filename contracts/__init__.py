@@ -12,6 +12,7 @@ auditor comes to the same answer.
     catalog      datasets and their fields          offers       what makes and changes them
     grants       who may read what, for which purpose, on which legal basis, until when
     limits       how much, how often, at what hours  lifecycle    what moves a grant
+    policies     by which a provider decides without a person
     emergencies  two people start one, and it is reviewed afterwards
     calendars    working days                       vocabularies purposes and legal bases
     adoption     documents of the whole consortium: which calendar, which vocabulary

@@ -222,6 +222,10 @@ REFUSALS: dict[str, Explanation] = {
         "A grant keeps its dataset; the new version names another.",
         "Request another grant for the other dataset.",
     ),
+    "other-policy": Explanation(
+        "The decision cites another policy than the one in force, or there is none.",
+        "Nothing: the request waits for a steward, or for the policy in force.",
+    ),
     "not-the-suspender": Explanation(
         "Another department suspended the grant.", "Ask the department that did."
     ),

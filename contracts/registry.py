@@ -17,6 +17,7 @@ from contracts import (
     keys,
     lifecycle,
     offers,
+    policies,
 )
 from contracts.context import Context
 from contracts.refusals import Refusal
@@ -71,6 +72,10 @@ CONTRACTS: Mapping[str, Contract] = {
     "grant.resume": _contract(grants.GrantDecision, lifecycle.resume),
     "grant.revoke": _contract(grants.GrantDecision, lifecycle.revoke, while_suspended=True),
     "grant.withdraw": _contract(grants.GrantDecision, lifecycle.withdraw, while_suspended=True),
+    "grant.permit": _contract(policies.GrantPermit, policies.permit),
+    "grant.forbid": _contract(policies.GrantForbid, policies.forbid),
+    "policy.publish": _contract(policies.PolicyPublish, policies.publish, "document"),
+    "policy.withdraw": _contract(policies.PolicyWithdraw, policies.withdraw),
     "emergency.start": _contract(emergencies.EmergencyStart, emergencies.start),
     "emergency.confirm": _contract(emergencies.EmergencyConfirm, emergencies.confirm),
     "emergency.review": _contract(emergencies.EmergencyReview, emergencies.review),

@@ -18,6 +18,7 @@ slash, so no two things share a key. Values are `ledger.codec` formats.
 | `list/proposals`                               | head: proposal ids             |
 | `dataset/` publisher `/` name                  | `catalog.Dataset`              |
 | `grant/` grant id                              | `grants.Grant`                 |
+| `policy/` publisher `/` name                   | `policies.Policy`              |
 | `in-force/` calendar or vocabulary             | `Calendar` or `Terms`          |
 | `candidate/` kind `/` department               | `adoption.CandidateDocument`   |
 | `emergencies/` consumer                        | `emergencies.Unreviewed`       |
@@ -126,6 +127,11 @@ def open_proposals_key(department: str) -> bytes:
 def dataset_key(publisher: str, name: str) -> bytes:
     """Key of a dataset."""
     return f"dataset/{publisher}/{name}".encode("ascii")
+
+
+def policy_key(publisher: str, name: str) -> bytes:
+    """Key of a dataset's policy."""
+    return f"policy/{publisher}/{name}".encode("ascii")
 
 
 def grant_key(grant_id: bytes) -> bytes:

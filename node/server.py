@@ -12,6 +12,7 @@ import uvicorn
 from node.authoring import Author
 from node.config import Config, check_address
 from node.errors import ConfigInvalid, NodeError, Unavailable
+from node.exchange.approvals import Approver
 from node.exchange.bulk import Bulk, Journal
 from node.exchange.consumer import Consumer
 from node.exchange.provider import Provider
@@ -49,9 +50,11 @@ async def running(config: Config) -> AsyncIterator[Service]:
     try:
         await node.start({"exchange": service.provider.serve})
         service.provider.recover()
+        service.approver.start()
         yield service
     finally:
         if node.failed is None or not node.failed.done():
+            await service.approver.stop()
             await asyncio.gather(
                 service.provider.stop(), service.consumer.stop(), return_exceptions=True
             )
@@ -123,6 +126,7 @@ def _assemble(node: Node, config: Config) -> Service:
         journal=journal,
         bulk_receipts=Bulk(node=node, author=author, journal=journal, side="r"),
         bulk_acknowledgements=Bulk(node=node, author=author, journal=journal, side="a"),
+        approver=Approver(node=node, author=author),
     )
 
 

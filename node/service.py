@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from node.authoring import Author
+from node.exchange.approvals import Approver
 from node.exchange.bulk import Bulk, Journal
 from node.exchange.consumer import Consumer
 from node.exchange.provider import Provider
@@ -26,4 +27,5 @@ class Service:
     journal: Journal
     bulk_receipts: Bulk
     bulk_acknowledgements: Bulk
+    approver: Approver
     open_streams: list[int] = field(default_factory=list)

@@ -7,5 +7,6 @@ word only), and says with `dry_run=true` whether it would be accepted.
 
 Modules: `app` puts it together · `access` tokens and roles · `problems` · `writing` how a record is
 submitted · `models`, `consortium_models` what is sent and answered · `consortium`, `catalog`,
-`grants`, `emergencies`, `exchanges`, `bulk`, `records`, `streams`, `operations` the routes.
+`grants`, `policies`, `emergencies`, `exchanges`, `bulk`, `records`, `streams`, `operations` the
+routes.
 """

@@ -12,6 +12,7 @@ from contracts.emergencies import EmergencyConfirm, EmergencyReview, EmergencySt
 from contracts.exchanges import ExchangeRequest, Receipt, ReceiptLine, Receipts
 from contracts.grants import GrantAmend, GrantApprove, GrantDecision, GrantReply, GrantRequest
 from contracts.limits import Hours, Limits, Rate
+from contracts.policies import Citation, GrantForbid, GrantPermit, PolicyPublish
 from contracts.vocabularies import Term, Vocabulary, parse_vocabulary
 from ledger.codec import Decoder, encode
 
@@ -56,6 +57,17 @@ BODIES: tuple[tuple[str, str, Any], ...] = (
     ("grant approve", "The approval of a grant's second version.", GrantApprove(_ID, 2)),
     ("grant reply", "A refusal of a grant's first version.", GrantReply(_ID, "no basis", 1)),
     ("grant decision", "A revocation.", GrantDecision(_ID, "the check is over")),
+    ("policy publish", "A policy for a dataset.", PolicyPublish("births")),
+    (
+        "grant permit",
+        "An approval by policy.",
+        GrantPermit(_ID, 1, Citation(_OTHER, "cedarpy/4.12.2", ("small",))),
+    ),
+    (
+        "grant forbid",
+        "A refusal by policy.",
+        GrantForbid(_ID, 1, Citation(_OTHER, "cedarpy/4.12.2", ("never",)), "never"),
+    ),
     ("emergency start", "A declared emergency.", EmergencyStart(_REQUEST, "a flood")),
     ("emergency confirm", "Its confirmation.", EmergencyConfirm(_ID)),
     ("emergency review", "Its review.", EmergencyReview(_ID, "justified", "there was a flood")),

@@ -14,11 +14,19 @@ from harness import (
     token,
     wanted,
 )
-from refused_by_contracts import amendment, confirmed, put_forward, review
+from refused_by_contracts import (
+    amendment,
+    confirmed,
+    permitted,
+    policy_of,
+    put_forward,
+    review,
+)
 
 from contracts.catalog import DatasetWithdraw
 from contracts.grants import GrantApprove
 from contracts.membership import SuspendDepartment
+from contracts.policies import PolicyWithdraw
 
 
 def golden_ledger() -> Council:
@@ -86,6 +94,11 @@ def _lives(stage: Council) -> None:
     stage.accept(stage.decide(PROVIDER, "resume", grant_id))
     stage.accept(amendment(stage, grant_id=grant_id))
     stage.accept(stage.reply(CONSUMER, "retract", grant_id, version=2))
+    stage.accept(policy_of(stage))
+    for kind in ("grant.permit", "grant.forbid"):
+        stage.accept(permitted(stage, stage.requested(), kind=kind))
+    body = PolicyWithdraw(wanted().dataset, "stewards decide")
+    stage.accept(stage.sign(PROVIDER, "policy.withdraw", body))
     for verdict in ("justified", "unjustified"):
         stage.accept(review(stage, confirmed(stage), verdict=verdict))
 

@@ -7,6 +7,7 @@ from builders import START_MS
 from harness import (
     CONSUMER,
     DAY_MS,
+    PEOPLE,
     PROVIDER,
     STRANGER,
     Sent,
@@ -29,6 +30,13 @@ from contracts.governance import Propose
 from contracts.grants import GrantAmend, GrantApprove
 from contracts.limits import Hours, Rate
 from contracts.membership import AdoptDocument
+from contracts.policies import (
+    Citation,
+    GrantForbid,
+    GrantPermit,
+    PolicyPublish,
+    PolicyWithdraw,
+)
 from ledger.codec import encode
 from ledger.records import Record
 
@@ -505,6 +513,77 @@ def a_suspension_of_no_grant(stage: Stage) -> Sent:
     return stage.decide(PROVIDER, "suspend", token("none"))
 
 
+# Policies
+
+
+@refused("unknown-dataset")
+def a_policy_for_no_dataset(stage: Stage) -> Sent:
+    return policy_of(stage, name="pupils")
+
+
+@refused("unknown-dataset")
+def a_policy_for_another_departments_dataset(stage: Stage) -> Sent:
+    return policy_of(stage, department=STRANGER)
+
+
+@refused("dataset-withdrawn")
+def a_policy_for_a_withdrawn_dataset(stage: Stage) -> Sent:
+    return policy_of(with_dataset_withdrawn(stage))
+
+
+@refused("invalid-document")
+def a_policy_that_is_too_long(stage: Stage) -> Sent:
+    return policy_of(stage, document=b" " * (64 * 1024 + 1))
+
+
+@refused("invalid-document")
+def a_policy_that_is_no_text(stage: Stage) -> Sent:
+    return policy_of(stage, document=b"\xff")
+
+
+@refused("other-policy")
+def a_withdrawal_of_no_policy(stage: Stage) -> Sent:
+    body = PolicyWithdraw(PEOPLE, "stewards decide")
+    return stage.sign(PROVIDER, "policy.withdraw", body)
+
+
+@refused("other-policy")
+def a_decision_that_cites_a_policy_where_there_is_none(stage: Stage) -> Sent:
+    return permitted(stage, stage.requested())
+
+
+@refused("other-policy")
+def a_decision_that_cites_a_policy_that_was_replaced(stage: Stage) -> Sent:
+    stage.accept(
+        policy_of(stage), policy_of(stage, document=b"permit(principal, action, resource);")
+    )
+    return permitted(stage, stage.requested())
+
+
+@refused("other-policy")
+def a_decision_that_cites_policies_out_of_order(stage: Stage) -> Sent:
+    stage.accept(policy_of(stage))
+    return permitted(stage, stage.requested(), policies=("b", "a"))
+
+
+@refused("not-the-provider")
+def a_decision_by_a_co_approvers_policy(stage: Stage) -> Sent:
+    grant_id = stage.requested(dataset=co_approved(stage))
+    return permitted(stage, grant_id, department=STRANGER)
+
+
+@refused("unknown-grant")
+def a_decision_about_no_grant(stage: Stage) -> Sent:
+    stage.accept(policy_of(stage))
+    return permitted(stage, token("none"))
+
+
+@refused("already-decided")
+def a_decision_after_a_steward_was_faster(stage: Stage) -> Sent:
+    stage.accept(policy_of(stage))
+    return permitted(stage, stage.grant_id)
+
+
 # Emergencies
 
 
@@ -794,6 +873,33 @@ def put_forward(
     body = DocumentPublish("calendar")
     record = stage.sign(PROVIDER, "document.publish", body, document=document)
     return record, AdoptDocument("calendar", PROVIDER, sha256(document).digest())
+
+
+POLICY = b"permit(principal, action, resource) when { context.rows_max > 0 };"
+
+
+def policy_of(
+    stage: Stage, *, name: str = PEOPLE, department: str = PROVIDER, document: bytes = POLICY
+) -> Record:
+    """The department's policy for a dataset."""
+    body = PolicyPublish(name)
+    return stage.sign(department, "policy.publish", body, document=document)
+
+
+def permitted(
+    stage: Stage,
+    grant_id: bytes,
+    *,
+    department: str = PROVIDER,
+    policies: tuple[str, ...] = ("policy0",),
+    kind: str = "grant.permit",
+) -> Record:
+    """What the department's node decides by POLICY."""
+    citation = Citation(sha256(POLICY).digest(), "cedarpy/4.12", policies)
+    body: GrantPermit | GrantForbid = GrantPermit(grant_id, 1, citation)
+    if kind == "grant.forbid":
+        body = GrantForbid(grant_id, 1, citation, "forbidden by policy")
+    return stage.sign(department, kind, body)
 
 
 def derived(stage: Stage, origins: tuple[bytes, ...], department: str = CONSUMER) -> Record:

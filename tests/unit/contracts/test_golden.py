@@ -11,10 +11,10 @@ from golden import ends, golden_ledger
 from contracts.registry import CONTRACTS
 from ledger.records import parse_leaf
 
-HEIGHT, TREE_SIZE = 45, 95
-TREE_ROOT = "15543b686c2c9e41590777b967dbf842d39f4d5995e44a3568723869cf32e0cd"
-STATE_ROOT = "59854c9b854d4966fed579738d998f752af5923fca33824a354762ed74382638"
-BLOCK_HASH = "d14798c5f68af1652c68dabae820859f9958ac5b7ded4af2a2b4506c07db6922"
+HEIGHT, TREE_SIZE = 51, 107
+TREE_ROOT = "a3088c69ce7448dce6685140fdb373bb9951b80485c41a75df1d38121b8fcf77"
+STATE_ROOT = "d3b5466c62a8bbda737950910e495527e76fef7e0180043a57a918db0e99a894"
+BLOCK_HASH = "d91da7de944bd002f04894ab93dcba11d6d9409692d5e7110f76e3ff0c7b5a51"
 
 
 def test_the_golden_ledger_ends_where_it_always_has() -> None:

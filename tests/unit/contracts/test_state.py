@@ -76,6 +76,7 @@ def test_no_two_things_share_a_key(
         *(state.datasets_list(name) for name in names),
         *(state.dataset_key(*pair) for pair in pairs),
         *(state.grants_list(*pair) for pair in pairs),
+        *(state.policy_key(*pair) for pair in pairs),
         *(state.held_list(*triple) for triple in triples),
         *(state.record_key_key(digest) for digest in digests),
         *(state.node_key(digest) for digest in digests),

@@ -1,0 +1,134 @@
+"""Decides requests by the department's own policies, as soon as they are on the ledger.
+
+Each executed block is looked through for requests and amendments of this department's datasets;
+at the start everything that waits is. A policy that permits or forbids leads to a signed record
+that cites it; what it leaves open waits for a steward. If the record is refused, because another
+node of the department was faster or a steward was, nothing is lost.
+"""
+
+import asyncio
+
+import structlog
+
+from audit.cedar import ENGINE, decide
+from contracts.catalog import dataset
+from contracts.grants import GrantAmend, grant, parse_grant
+from contracts.policies import Citation, GrantForbid, GrantPermit, policy
+from ledger import store_keys
+from ledger.blocks import parse_any_leaf
+from ledger.codec import Decoder, Format
+from ledger.records import HEADER_BYTES_MAX, RecordLeaf, parse_leaf
+from ledger.types import Height, LeafIndex
+from node.authoring import Author, Draft
+from node.runtime import Node
+
+_AMEND: Decoder[GrantAmend] = Decoder(GrantAmend, what="amendment", bytes_max=HEADER_BYTES_MAX)
+
+ACTOR = "policy engine"
+TIMEOUT_S = 30.0
+
+log = structlog.get_logger("concordat.approvals")
+
+
+class Approver:
+    """A task beside the gateway. decided: automatic decisions since the start."""
+
+    def __init__(self, *, node: Node, author: Author) -> None:
+        self._node = node
+        self._author = author
+        self._task: asyncio.Task[None] | None = None
+        self.decided = 0
+
+    def start(self) -> None:
+        """Begins; the node runs."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ends; what is on its way stays on its way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        done = self._node.events.height
+        for grant_id in await asyncio.to_thread(self._waiting):
+            await self._decide(grant_id)
+        async for height in self._node.events.heights(done, certified=False):
+            while done < height:
+                done += 1
+                for grant_id in self._asked_in(done):
+                    await self._decide(grant_id)
+
+    def _waiting(self) -> list[bytes]:
+        """Grants of this department's datasets of which a version waits. Blocking."""
+        prefix = store_keys.STATE_VALUE + b"grant/"
+        found = []
+        for _, value in self._node.store.scan(prefix, prefix[:-1] + b"0"):
+            known = parse_grant(value)
+            if known.pending is not None and known.request.provider == self._node.department:
+                found.append(known.grant_id)
+        return found
+
+    def _asked_in(self, height: int) -> list[bytes]:
+        """Grants of which a version was asked for in a block."""
+        store = self._node.store
+        last = store.get(store_keys.block_key(Height(height)))
+        before = store.get(store_keys.block_key(Height(height - 1))) if height > 1 else None
+        assert last is not None, "an executed block is stored"
+        start = 0 if before is None else store_keys.read_number(before) + 1
+        found = []
+        for index in range(start, store_keys.read_number(last)):
+            leaf = store.get(store_keys.leaf_key(LeafIndex(index)))
+            assert leaf is not None, "a block's leaves are stored"
+            if not isinstance(parse_any_leaf(leaf), RecordLeaf):
+                continue
+            record = parse_leaf(leaf)
+            if record.header.kind == "grant.request":
+                found.append(record.record_id)
+            elif record.header.kind == "grant.amend":
+                body: GrantAmend = _AMEND.decode(bytes(record.header.body))
+                found.append(body.grant_id)
+        return found
+
+    async def _decide(self, grant_id: bytes) -> None:
+        body = await asyncio.to_thread(self._decision, grant_id)
+        if body is None:
+            return
+        kind = "grant.permit" if isinstance(body, GrantPermit) else "grant.forbid"
+        record = self._author.build(Draft(kind, body, ACTOR))
+        outcome = await self._node.submit(record.to_bytes(), wait="committed", timeout_s=TIMEOUT_S)
+        self.decided += 1
+        log.info("decided by policy", kind=kind, grant=grant_id.hex()[:16], outcome=str(outcome))
+
+    def _decision(self, grant_id: bytes) -> Format | None:
+        """What the policy in force says about what waits; None: a steward decides. Blocking."""
+        view = self._node.view()
+        known = grant(view, grant_id)
+        if known is None or known.pending is None:
+            return None
+        asked = known.pending.request
+        if asked.provider != self._node.department:
+            return None
+        in_force = policy(view, asked.provider, asked.dataset)
+        offered = dataset(view, asked.provider, asked.dataset)
+        if in_force is None or in_force.document is None or offered is None:
+            return None
+        text = self.document(in_force.document)
+        found = decide(text, consumer=known.consumer, request=asked, offered=offered)
+        if found.verdict == "steward":
+            return None
+        citation = Citation(in_force.document, ENGINE, found.policies)
+        version = known.pending.version
+        if found.verdict == "permit":
+            return GrantPermit(grant_id, version, citation)
+        reason = f"forbidden by policy: {', '.join(found.policies)}"[:500]
+        return GrantForbid(grant_id, version, citation, reason)
+
+    def document(self, digest: bytes) -> str:
+        """A policy's text, from the ledger."""
+        place = self._node.store.get(store_keys.document_key(digest))
+        assert place is not None, "a policy's document is on the ledger"
+        index = LeafIndex(store_keys.read_number(place))
+        document = self._node.store.get(store_keys.attached_key(index))
+        assert document is not None, "documents are never pruned"
+        return document.decode("utf-8")
