@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-fast faults histories fuzz mutants check bench soak fmt clean lock
+.PHONY: help setup demo test test-fast faults histories fuzz mutants check bench leader-loss soak fmt clean lock
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ soak: $(STAMP) ## The simulator for as long as SEEDS says
 
 bench: $(STAMP) ## Speed on real nodes, with ratios to the limit (QUICK=1, WORKLOAD=b, JSON=file)
 	PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(JSON),--json $(JSON))
+
+leader-loss: $(STAMP) ## How long nobody can write after kill -9 of the leader (KILLS=50); etcd beside it, if there
+	PYTHONPATH=tests $(BIN)/python -m bench.leader_loss --kills $(or $(KILLS),50)
 
 fmt: $(STAMP) ## Format the code
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""`python -m bench.leader_loss`: how long nobody can write after the leader was killed.
+"""`make leader-loss`: how long nobody can write after the leader was killed.
 
 Five processes of a system on this machine, clients that write through all of them without pause.
 The leader gets SIGKILL; what counts is the time until the first write that was begun after the kill
