@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from cli.demo.cluster import Cluster, Department, program
 from cli.show import Failure
 
 WAIT_S = 60.0
+
+_NUMBERS = count(1)
 
 
 class Load:
@@ -28,6 +31,7 @@ class Load:
         self._done = threading.Event()
         self._futures: list[Future[None]] = []
         self._run = 0
+        self._name = f"t-{next(_NUMBERS)}"
         self.acknowledged: list[str] = []
 
     def begin(self) -> None:
@@ -61,10 +65,10 @@ class Load:
 
     def _write(self, number: int) -> None:
         department = self._cluster[self._at[number % len(self._at)]]
-        count = 0
-        while not self._done.is_set():
-            count += 1
-            name = f"t-{self._run}-{number}-{count}"
+        for turn in count(1):
+            if self._done.is_set():
+                return
+            name = f"{self._name}-{self._run}-{number}-{turn}"
             key = {"Idempotency-Key": name}
             while True:
                 try:

@@ -1,36 +1,20 @@
 """Cut cables between nodes on hosts of their own: silent, one-way, partial, lossy."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from histories.operations import Operation
+from histories.registers import broken_registers
 
 from cli.demo.cluster import Cluster, Department
 from cli.show import Failure
 from faults.load import Load, check_all, offer, wait_for
-from faults.network import Network, made_network, place_on
+from faults.network import Network
 
 pytestmark = pytest.mark.faults
-
-TITLES = {"housing": "Housing Bureau", "tourism": "Tourism Bureau", "transport": "Transport Bureau"}
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    yield from made_network(list(TITLES))
-
-
-@pytest.fixture
-def cluster(network: Network, tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path, TITLES)
-    place_on(network, made)
-    try:
-        made.found()
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 def leads(cluster: Cluster, besides: Department) -> bool:
@@ -40,6 +24,10 @@ def leads(cluster: Cluster, besides: Department) -> bool:
             if status["role"] == "leader":
                 return True
     return False
+
+
+def titled(title: str) -> dict[str, Any]:
+    return offer("table") | {"title": title}
 
 
 def refused_write(department: Department) -> Failure:
@@ -69,6 +57,40 @@ def test_a_cut_off_leader_acknowledges_nothing_and_the_majority_goes_on(
     check_all(cluster, load.acknowledged)
 
 
+def noted(op: str, key: str, value: str, ask: Callable[[], Any]) -> Operation:
+    """An operation of a history; the value is what was written, or what the answer shows."""
+    start_ns = time.monotonic_ns()
+    answer = ask()
+    end_ns = time.monotonic_ns()
+    args = {"key": key} | ({"value": value} if op == "write" else {})
+    return Operation(0, op, args, start_ns, end_ns, {"ok": answer if op == "read" else 0})
+
+
+@pytest.mark.timeout(300)
+def test_a_node_that_is_cut_off_answers_no_consistent_read_and_its_plain_one_is_stale(
+    network: Network, cluster: Cluster
+) -> None:
+    leader = cluster.leader()
+    alone = next(each for each in cluster.departments.values() if each is not leader)
+    steward, reader = leader.client("steward"), alone.client("app")
+    path = f"/v1/datasets/{leader.name}/table"
+    history = [noted("write", "table", "old", lambda: steward.post("/v1/datasets", titled("old")))]
+    seen = noted("read", "table", "", lambda: reader.get(path, consistent=True)["title"])
+    assert seen.result == {"ok": "old"}
+    network.isolate(alone.name)
+    change = "/v1/datasets/table"
+    history.append(noted("write", "table", "new", lambda: steward.put(change, titled("new"))))
+    with pytest.raises(Failure, match=r"^no-leader:"):
+        reader.get(path, consistent=True)
+    stale = noted("read", "table", "", lambda: reader.get(path)["title"])
+    assert stale.result == {"ok": "old"}
+    assert broken_registers([*history, seen]) == []
+    assert broken_registers([*history, seen, stale]) == ["table"]
+    network.heal()
+    wait_for(lambda: reader.get(path)["title"] == "new", "the node to catch up")
+    check_all(cluster, [])
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", ["deafen", "mute"])
 def test_a_leader_with_a_one_way_cable_is_replaced(
@@ -95,7 +117,7 @@ def test_a_lossy_network_and_flapping_cuts_lose_nothing(network: Network, cluste
     load = Load(cluster, clients=6)
     try:
         load.begin()
-        for name in [*TITLES, *TITLES]:
+        for name in [*network.names, *network.names]:
             network.between_all(loss=20)
             load.wait_for_more(10)
             network.isolate(name)

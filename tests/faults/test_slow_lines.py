@@ -1,8 +1,6 @@
 """Lines between nodes that are narrow, or dead without a word."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,31 +8,12 @@ import pytest
 from cli.demo.cluster import Cluster, Department
 from cli.show import Failure
 from faults.load import check_all, may_pass, offer, wait_for
-from faults.network import Network, made_network, place_on
+from faults.network import Network
 
 pytestmark = pytest.mark.faults
 
-TITLES = {"housing": "Housing Bureau", "tourism": "Tourism Bureau", "transport": "Transport Bureau"}
-
 LINE_BYTES_PER_S = 200_000
 """Two megabits: what a large block takes is many times an election timeout."""
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    yield from made_network(list(TITLES))
-
-
-@pytest.fixture
-def cluster(network: Network, tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path, TITLES)
-    place_on(network, made)
-    try:
-        made.found()
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 def status(department: Department) -> dict[str, Any]:
