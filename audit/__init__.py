@@ -14,6 +14,8 @@ It shares formats and contracts with the node, and neither consensus nor storage
     blame      who signed two things of which no honest node signs both
     evidence   that, in a file that stands alone
     gaps       both halves of every exchange, laid side by side
+    tables     the ledger as rows, by executing it again
+    questions  what auditors ask, in SQL over those rows
     memory     the last checkpoint that this auditor has seen of each ledger
     sources    where the bytes come from: a data directory, a live node
 """

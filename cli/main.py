@@ -23,6 +23,7 @@ from cli.grants import emergency, grant
 from cli.imports import import_xroad
 from cli.policies import policies_command, policy
 from cli.proofs import check, prove
+from cli.questions import ask, sql, tables_command
 from cli.sharing import dataset, exchange, node
 
 
@@ -39,6 +40,7 @@ def main() -> None:
 
 
 for each in (
+    ask,
     blame_command,
     check,
     compare_command,
@@ -48,6 +50,8 @@ for each in (
     gaps,
     policies_command,
     prove,
+    sql,
+    tables_command,
 ):
     audit.add_command(each)
 exchange.add_command(import_xroad)
