@@ -121,7 +121,7 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """The whole record as it travels."""
-        return encode(_Envelope(self.leaf_bytes, self.attached))
+        return record_bytes(self.leaf_bytes, self.attached)
 
 
 def parse_record(data: bytes) -> Record:
@@ -131,6 +131,11 @@ def parse_record(data: bytes) -> Record:
     """
     envelope = _ENVELOPE.decode(data)
     return _record(envelope.leaf, envelope.attached)
+
+
+def record_bytes(leaf_bytes: bytes, attached: bytes | None) -> bytes:
+    """A whole record as it travels, from its Merkle leaf and what is attached to it."""
+    return encode(_Envelope(leaf_bytes, attached))
 
 
 def parse_leaf(leaf_bytes: bytes) -> Record:

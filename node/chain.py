@@ -66,9 +66,7 @@ class Chain:
         else:
             self._check_marks()
             self.tip = parse_tip(stored)
-        self._edge = RightEdge.rebuild(
-            TreeSize(self.tip.tree_size), leaf=self._stored_leaf, tile=self._stored_tile
-        )
+        self._edge = RightEdge.rebuild(TreeSize(self.tip.tree_size), leaf=self.leaf, tile=self.tile)
 
     def nonce_used(self, key: bytes, nonce: bytes) -> bool:
         """Whether a record with this key and nonce is in the ledger."""
@@ -137,7 +135,16 @@ class Chain:
     def header(self, height: Height) -> BlockHeader:
         """The header of the block at 1 ≤ height ≤ tip. Raises StoreCorrupt if it is not there."""
         place = self._required(store_keys.block_key(height), f"block {height}")
-        return parse_block_header(self._stored_leaf(LeafIndex(store_keys.read_number(place))))
+        return parse_block_header(self.leaf(LeafIndex(store_keys.read_number(place))))
+
+    def leaf(self, leaf_index: LeafIndex) -> bytes:
+        """A leaf's data. Raises StoreCorrupt if it is not there."""
+        return self._required(store_keys.leaf_key(leaf_index), f"leaf {leaf_index}")
+
+    def tile(self, level: int, index: int) -> bytes:
+        """A full tile. Raises StoreCorrupt if it is not there."""
+        key = store_keys.tile_key(level=level, index=index)
+        return self._required(key, f"tile {level}/{index}")
 
     @property
     def view(self) -> "_StateView":
@@ -206,13 +213,6 @@ class Chain:
 
     def _page(self, path: bytes) -> bytes | None:
         return self._buffer.get(store_keys.state_page_key(path))
-
-    def _stored_leaf(self, leaf_index: LeafIndex) -> bytes:
-        return self._required(store_keys.leaf_key(leaf_index), f"leaf {leaf_index}")
-
-    def _stored_tile(self, level: int, index: int) -> bytes:
-        key = store_keys.tile_key(level=level, index=index)
-        return self._required(key, f"tile {level}/{index}")
 
     def _required(self, key: bytes, what: str) -> bytes:
         value = self._buffer.get(key)

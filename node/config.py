@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from consensus.messages import PROTOCOL_VERSION
 from node.errors import ConfigInvalid
 
 Kind = str | int | bool
@@ -39,6 +40,11 @@ class RpcSection:
     listen: str = _setting("0.0.0.0:7400", "address and port for peers, TLS 1.3")
     tick_ms: int = _setting(50, "length of a consensus tick, milliseconds", least=5)
     election_ticks: int = _setting(10, "ticks without a leader before a campaign", least=4)
+    protocol_version: int = _setting(
+        PROTOCOL_VERSION,
+        "newest version spoken with peers; lower while a cluster is upgraded",
+        least=1,
+    )
     queue_messages_max: int = _setting(4_096, "messages that wait for one peer", least=16)
     queue_bytes_max: int = _setting(67_108_864, "bytes that wait for one peer", least=33_554_432)
 
@@ -61,6 +67,7 @@ class LimitsSection:
     """How much may be under way at once; beyond it requests are refused with Retry-After."""
 
     block_records_max: int = _setting(2_000, "records in one proposed block", least=1)
+    log_entries_kept: int = _setting(1_000, "certified entries kept in the Raft log", least=10)
     waiting_records_max: int = _setting(20_000, "own records not yet in a block", least=10)
     waiting_bytes_max: int = _setting(67_108_864, "their bytes", least=8_388_608)
     queue_records_max: int = _setting(40_000, "records a leader queues", least=10)

@@ -9,7 +9,7 @@ voters, or the newest.
 from collections.abc import Iterator, Sequence
 
 from ledger import evidence, store_keys
-from ledger.certificates import Certificate, parse_certificate
+from ledger.certificates import Certificate, parse_certificate, required_sets
 from ledger.checkpoints import Checkpoint, cosignature_message
 from ledger.codec import encode
 from ledger.errors import Malformed
@@ -80,7 +80,7 @@ class Cosigning:
             del self._recent[next(iter(self._recent))]
         before, after = appended.voters_before, appended.block.header.voters
         changes = before != after
-        required = before.sets() + after.sets() if changes else before.sets()
+        required = required_sets(before, after)
         if gather or changes:
             signed = self._sign(checkpoint) if gather and sign else None
             self._certification.executed(Executed(checkpoint, required, changes), signed)
@@ -221,6 +221,19 @@ class Cosigning:
                     )
         return sent
 
+    def has_signed(self, node_id: NodeId, *, since: int) -> bool:
+        """Whether this ledger's checkpoint at `since` or later bears the node's signature."""
+        if node_id == self._node_id:
+            return self.signed_height >= since
+        shown = self.newest_of(node_id)
+        if shown is None or shown.height < since:
+            return False
+        checkpoint = shown.checkpoint(self._ledger_id)
+        if checkpoint != self._own_checkpoint(shown.height):
+            return False
+        message = cosignature_message(checkpoint, shown.timestamp_s)
+        return self._outside.check(node_id, message, shown.signature)
+
     def proves_more(self, signed: SignedCheckpoint) -> bool:
         """Whether this is this node's own signature, on a height it does not know to have signed.
 
@@ -288,7 +301,7 @@ class Cosigning:
         before = self._chain.voters_at(Height(height - 1))
         after = self._chain.voters_at(height)
         changes = before != after
-        required = before.sets() + after.sets() if changes else before.sets()
+        required = required_sets(before, after)
         checkpoint = self._chain.checkpoint_at(height)
         assert checkpoint is not None, "the height is not above the tip"
         self._certification.executed(Executed(checkpoint, required, changes), signed)

@@ -30,6 +30,15 @@ class StoreBehind(NodeError):
     )
 
 
+class LedgerDiverged(NodeError):
+    """A certified block does not come out here as its certificate says; nothing of it is kept."""
+
+    remedy = (
+        "Does this node run an older version than the others? Install theirs and start it again. "
+        "If it does not, keep the directory as evidence and compare the ledgers."
+    )
+
+
 class StoreInUse(NodeError):
     """Another process has the data directory open."""
 

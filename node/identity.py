@@ -31,6 +31,7 @@ from node.errors import IdentityInvalid, Unavailable
 _SIGNING = ("checkpoint", "proposal", "record", "tls", "publication", "witness")
 _ALL = (*_SIGNING, "secret")
 _NEXT_RECORD_KEY = "record.next.key"
+_KEPT_BY_DEPARTMENT = ("record", "secret")
 
 
 class Identity:
@@ -165,6 +166,12 @@ def use_record_key(folder: Path) -> tuple[str, str]:
 
 def load_identity(folder: Path) -> Identity:
     """The keys in `folder`. Raises IdentityInvalid naming the file that is wrong."""
+    spent = read_spent(folder)
+    if spent is not None and not (folder / "checkpoint.key").exists():
+        raise IdentityInvalid(
+            f"{spent[1]}: the keys in {folder} are destroyed",
+            remedy="There is nothing to run any more; `concordat-node init` makes a new node.",
+        )
     return Identity({name: read_secret(folder / f"{name}.key") for name in _ALL})
 
 
@@ -208,6 +215,19 @@ def mark_spent(folder: Path, *, standing: str, detail: str) -> None:
             f"cannot mark the keys as spent in {path}: {error.strerror}",
             remedy="Do not start this node again under these keys.",
         ) from None
+
+
+def destroy_keys(folder: Path) -> None:
+    """Destroys what a retired node signed with; record key and secret stay the department's."""
+    for name in _ALL:
+        path = folder / f"{name}.key"
+        if name in _KEPT_BY_DEPARTMENT or not path.exists():
+            continue
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
 
 
 def read_spent(folder: Path) -> tuple[str, str] | None:

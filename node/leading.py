@@ -5,17 +5,25 @@ newest entry in its log.
 """
 
 from consensus import ProposalRefused, Raft, Role
+from consensus.types import Tick
+from contracts.consortium import next_step
 from ledger.codec import encode
 from ledger.entries import Entry, Step, parse_entry
+from ledger.types import NodeId
 from node.chain import Chain
+from node.cosigning import Cosigning
 from node.intake import Intake
 from node.ports import Clock
+
+RECENT_BLOCKS = 100
+"""How far behind the tip a checkpoint may be that shows that a node keeps up."""
 
 
 class Leading:
     """Proposes entries while this node leads; does nothing while it does not.
 
     records_max, bytes_max: of one entry. in_flight_max: uncommitted entries before records gather.
+    patience_ticks: for another voter to take over.
     """
 
     def __init__(
@@ -24,18 +32,23 @@ class Leading:
         raft: Raft,
         chain: Chain,
         intake: Intake,
+        cosigning: Cosigning,
         clock: Clock,
         records_max: int,
         bytes_max: int,
         in_flight_max: int,
+        patience_ticks: Tick,
     ) -> None:
         self._raft = raft
         self._chain = chain
         self._intake = intake
+        self._cosigning = cosigning
         self._clock = clock
         self._records_max = records_max
         self._bytes_max = bytes_max
         self._in_flight_max = in_flight_max
+        self._patience_ticks = patience_ticks
+        self._handing_over_ticks = 0
         self._leads_term = 0
         self._last_time_ms = chain.tip.time_ms
 
@@ -50,6 +63,9 @@ class Leading:
                 return False
             self._leads_term = raft.term
             return True
+        step = self._due()
+        if step is not None and self._propose(step, ()):
+            return True
         if not self._intake.queued:
             return False
         if raft.last_index - raft.commit_index >= self._in_flight_max:
@@ -60,10 +76,61 @@ class Leading:
         self._intake.give_back(taken)
         return False
 
+    def tick(self) -> None:
+        """One tick has passed."""
+        if self._handing_over_ticks:
+            self._handing_over_ticks += 1
+        if self._raft.role is not Role.LEADER:
+            self._handing_over_ticks = 0
+
+    def abdicate(self) -> None:
+        """Leads no more from now on; the heir, if it holds the whole log, campaigns at once."""
+        heir = self._heir()
+        if heir is not None:
+            self._raft.transfer(heir)
+        self._raft.abdicate()
+
+    def hand_over(self) -> None:
+        """Hands over to the heir once it holds the whole log, or steps down if that takes long."""
+        if not self._handing_over_ticks:
+            heir = self._heir()
+            if heir is not None and self._raft.transfer(heir) is None:
+                self._handing_over_ticks = 1
+        if not 0 < self._handing_over_ticks <= self._patience_ticks:
+            self._raft.abdicate()
+
+    def _heir(self) -> NodeId | None:
+        """The voter that holds most of the log, among those that were heard from lately."""
+        raft = self._raft
+        best: tuple[int, NodeId] | None = None
+        for node in raft.configuration.voting:
+            progress = raft.progress(node)
+            if progress is not None and progress.is_active(self._patience_ticks):
+                best = max(best or (0, node), (progress.match, node))
+        return None if best is None else best[1]
+
+    def _due(self) -> Step | None:
+        """The step into or out of a joint configuration that may be proposed now.
+
+        Into: once a majority of the new set has signed a recent checkpoint, so that the ledger does
+        not wait for nodes that have it not. Out of: once the block that entered is certified.
+        """
+        if self._raft.applied_index < self._raft.last_index:
+            return None
+        step = next_step(self._chain.view, self._chain.tip.voters)
+        if step is None:
+            return None
+        if step.action == "leave-joint":
+            return step if self._cosigning.uncertified_change() is None else None
+        recent = self._chain.tip.height - RECENT_BLOCKS
+        ready = sum(self._cosigning.has_signed(node, since=recent) for node in step.incoming)
+        return step if 2 * ready > len(step.incoming) else None
+
     def _propose(self, step: Step | None, records: tuple[bytes, ...]) -> bool:
         self._last_time_ms = max(self._last_time_ms, self._clock.now_ms())
         data = encode(Entry(self._last_time_ms, step, records))
-        return not isinstance(self._raft.propose(data), ProposalRefused)
+        outcome = self._raft.propose(data, changes_configuration=step is not None)
+        return not isinstance(outcome, ProposalRefused)
 
     def _newest_time_ms(self) -> int:
         last = self._raft.last_index

@@ -8,8 +8,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from consensus import messages as consensus_messages
+from ledger.blocks import BLOCK_HEADER_BYTES_MAX
+from ledger.certificates import CERTIFICATE_BYTES_MAX
 from ledger.checkpoints import Checkpoint
 from ledger.codec import Decoder, Format
+from ledger.entries import ENTRY_RECORDS_MAX
 from ledger.records import RECORD_BYTES_MAX
 from ledger.types import Hash, Natural, Signature
 
@@ -18,6 +21,12 @@ FORWARD_RECORDS_MAX = 1_000
 
 COSIGNATURES_MAX = 1_000
 """Limit of the signatures in one `Cosignatures`."""
+
+BLOCKS_MAX = 512
+"""Limit of the blocks in one `CertifiedBlocks`."""
+
+PATH_MAX = 128
+"""Limit of the hashes in one consistency path."""
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 """Limit of one peer message, in bytes; greater than the largest append."""
@@ -97,6 +106,42 @@ class CertificateWanted(Format, frozen=True, tag=106):
     height: Natural
 
 
+class BlocksWanted(Format, frozen=True, tag=107):
+    """The sender is behind: it wants the blocks after `height`, proved by a certificate.
+
+    tree_size: of its own tree at `height`.
+    """
+
+    height: Natural
+    tree_size: Natural
+
+
+class ServedBlock(Format, frozen=True):
+    """A block as it is handed on: its accepted records as they travel, and its header's leaf."""
+
+    records: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=RECORD_BYTES_MAX)], ...],
+        Meta(max_length=ENTRY_RECORDS_MAX),
+    ]
+    header: Annotated[bytes, Meta(max_length=BLOCK_HEADER_BYTES_MAX)]
+
+
+class CertifiedBlocks(Format, frozen=True, tag=108):
+    """The blocks after `height`, and what proves them; no blocks: the sender has none to offer.
+
+    certificate: of the last block here or of a later one; the first change of voters among what
+    follows `height`, or the newest there is. path: RFC 9162 consistency path from the tree at the
+    end of the last block here into the certificate's. path_before: the same from the tree size that
+    was asked with, which shows a receiver on another branch that it is; empty from an empty tree.
+    """
+
+    height: Natural
+    blocks: Annotated[tuple[ServedBlock, ...], Meta(max_length=BLOCKS_MAX)]
+    certificate: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    path: Annotated[tuple[Hash, ...], Meta(max_length=PATH_MAX)]
+    path_before: Annotated[tuple[Hash, ...], Meta(max_length=PATH_MAX)]
+
+
 PeerMessage = (
     consensus_messages.AnyMessage
     | Forward
@@ -106,7 +151,20 @@ PeerMessage = (
     | Remembered
     | Ask
     | CertificateWanted
+    | BlocksWanted
+    | CertifiedBlocks
 )
+
+_SINCE_VERSION_2 = (Remembered, Ask, CertificateWanted, BlocksWanted, CertifiedBlocks)
+
+
+def is_known_to(message: PeerMessage, version: int) -> bool:
+    """Whether a peer that speaks this protocol version knows such a message.
+
+    Those of consensus are `consensus.messages`' own matter.
+    """
+    return version >= 2 or not isinstance(message, _SINCE_VERSION_2)
+
 
 PEER_MESSAGE: Decoder[PeerMessage] = Decoder(
     PeerMessage, what="peer message", bytes_max=MESSAGE_BYTES_MAX

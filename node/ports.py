@@ -23,6 +23,7 @@ methods, then takes its effects with `effects()` and carries them out. Nothing e
 | `Certified`   | every block up to that height is certified                                     |
 | `BarrierReady`| the reader may read                                                            |
 | `Alarm`       | tell the operator                                                              |
+| `MembersChanged` | connect to who takes part now, and to nobody else                           |
 | `KeySpent`    | mark it beside the key, for every later start                                  |
 
 `Settled`, `Executed` and `Certified` only ever speak of what is durable on this node.
@@ -202,6 +203,11 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """`Replica.members`, or their addresses and keys in the state, are others now."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeySpent:
     """This node must never again use its key. standing: a final one of `node.standing`."""
 
@@ -209,4 +215,15 @@ class KeySpent:
     detail: str
 
 
-Effect = Send | Persist | Verify | Settled | Executed | Certified | BarrierReady | Alarm | KeySpent
+Effect = (
+    Send
+    | Persist
+    | Verify
+    | Settled
+    | Executed
+    | Certified
+    | BarrierReady
+    | Alarm
+    | MembersChanged
+    | KeySpent
+)

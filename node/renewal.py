@@ -1,8 +1,8 @@
 """A new node in the place of one whose key is spent: new keys, an empty store, an enrolment file.
 
 What was is set aside, never deleted: the old keys, marked as spent, and the old store, which is
-evidence. The record key and the node's secret stay, because they are the department's: the one is
-enrolled on the ledger by itself, the other opens the vault.
+evidence. Only the node's secret stays, because it opens the vault. The new record key comes with
+the enrolment; the old one counts until the department revokes it.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from node.runtime import load_genesis
 from node.setup import enrol
 from node.store.leveldb import LevelStore
 
-_KEPT = ("record", "secret")
+_KEPT = ("secret",)
 
 
 @dataclass(frozen=True, slots=True)

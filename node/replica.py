@@ -4,71 +4,63 @@
 Every input ends in one *turn*, which repeats until nothing changes:
 
     1. take what consensus has ready: messages, committed entries, confirmed reads, evidence
-    2. execute committed entries whose records' signatures are checked; sign the new checkpoints
-    3. as leader, propose what is queued
+    2. execute committed entries, or certified blocks, whose signatures are checked (`execution`);
+       sign the new checkpoints (`cosigning`)
+    3. as leader, propose what is queued, or the next step of a change of voters (`leading`)
     4. hand over one batch, if none is in flight: log, hard state, blocks, state, signatures
 
 What rests on a batch (settled records, own signatures, news of blocks and certificates) waits in
-`_after_gathering`, and with the batch in `_after_flying`, until `persisted()`.
+`_after_gathering`, and with the batch in `_after_flying`, until `persisted()`. A node whose key is
+spent (`standing`) takes no more turns; it only writes down what it found.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from consensus import Configuration, Logged, Raft, Role, Settings, messages
-from consensus.ready import ReadState
-from contracts.consortium import member as consortium_member
+from consensus import Raft, Role, messages
 from contracts.machine import Candidate
 from contracts.refusals import Refusal
 from ledger import store_keys
-from ledger.blocks import VoterSets
 from ledger.certificates import Certificate
-from ledger.entries import ENTRY_BYTES_MAX, Entry, parse_entry
+from ledger.entries import parse_entry
 from ledger.errors import Malformed
 from ledger.genesis import GenesisFile
 from ledger.types import Height, NodeId
 from node import ports
+from node.barriers import Barriers
+from node.block_server import BlockServer
+from node.catching_up import CatchingUp, Contradicted
 from node.chain import Chain
 from node.cosigning import Cosigning
 from node.evidence import of_consensus
-from node.intake import Intake, IntakeLimits
+from node.execution import Execution
+from node.intake import Intake
 from node.leading import Leading
+from node.membership import Membership
 from node.messages import (
     Ask,
+    BlocksWanted,
     CertificateNews,
     CertificateWanted,
+    CertifiedBlocks,
     Cosignatures,
     Forward,
     ForwardRefused,
     PeerMessage,
     Remembered,
     SignedCheckpoint,
+    is_known_to,
 )
 from node.raft_log import NodeProposals, RaftLog
-from node.standing import Asking, PeerMemory, Promise, Standing
+from node.settings import ReplicaSettings
+from node.standing import Asking, PeerMemory, Promise, Standing, is_harmless
 from node.write_buffer import WriteBuffer
 
-SIGN_BACKLOG_MAX = 64
-"""Committed entries still to execute above which this node, catching up, signs no checkpoint."""
+CERTIFICATE_WANTED_TICKS = 20
+"""Ticks between two questions for the certificate of a change of voters that is not certified."""
 
-
-@dataclass(frozen=True, slots=True)
-class ReplicaSettings:
-    """The replica's numbers.
-
-    consensus: of `consensus.Settings`. block_records_max, block_bytes_max: of one proposed entry.
-    proposals_in_flight_max: uncommitted entries a leader has before it lets records gather.
-    intake: limits of records under way. gathered_bytes_max: writes that may gather for the next
-    batch before execution pauses.
-    """
-
-    consensus: Settings = field(default_factory=Settings)
-    block_records_max: int = 2_000
-    block_bytes_max: int = ENTRY_BYTES_MAX // 2
-    proposals_in_flight_max: int = 2
-    intake: IntakeLimits = field(default_factory=IntakeLimits)
-    gathered_bytes_max: int = 32 * 1024 * 1024
+TRIM_STEP = 100
+"""Raft entries that are removed at a time, at least; fewer if fewer are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +106,9 @@ class Replica:
         self._settings = settings
         self._buffer = WriteBuffer(store, last_batch_number=last_batch_number)
         self.chain = Chain(genesis, self._buffer)
-        self._members = self._members_of(genesis)
         outside = ports.Outside(store, clock, signer, check)
         self._log = RaftLog(self._buffer, store, ledger_id=self._ledger_id)
         self._proposals = NodeProposals(self._ledger_id, self.chain, outside)
-        self.raft = self._open_raft(random_ticks)
         self._cosigning = Cosigning(
             ledger_id=self._ledger_id,
             node_id=node_id,
@@ -126,30 +116,18 @@ class Replica:
             buffer=self._buffer,
             outside=outside,
         )
-        self._intake = Intake(
-            node_id=node_id,
-            raft=self.raft,
-            chain=self.chain,
-            limits=settings.intake,
-            verify=self._verify_records,
-            send=self._send,
-            settle=self._settle,
-        )
-        self._leading = Leading(
-            raft=self.raft,
-            chain=self.chain,
-            intake=self._intake,
-            clock=clock,
-            records_max=settings.block_records_max,
-            bytes_max=settings.block_bytes_max,
-            in_flight_max=settings.proposals_in_flight_max,
-        )
+        self._membership = Membership(node_id, self.chain, self._cosigning)
+        self.raft = self._open_raft(random_ticks)
         self._clock = clock
-        self._backlog: deque[Logged] = deque()
-        self._barriers: list[tuple[int, int]] = []
+        self._block_server = BlockServer(store, self.chain)
+        self._catching_up = CatchingUp(self._ledger_id, node_id, self.chain, check)
+        self._intake, self._leading, self._execution = self._parts()
+        self._barriers = Barriers()
         self._jobs: dict[int, _Job] = {}
         self._next_token = 1
         self._known_leader: NodeId | None = None
+        self._ticks = 0
+        self._versions: dict[NodeId, int] = {}
         self._raft_write_in_flight = False
         self._durable = _Reached(self.chain.tip.height, self._cosigning.certificate)
         self._flying = self._durable
@@ -160,6 +138,42 @@ class Replica:
         standing = self._standing_at_start(key_spent)
         self._asking = Asking(node_id, voters=self.chain.tip.voters, standing=standing)
 
+    def _parts(self) -> tuple[Intake, Leading, Execution]:
+        """What works on the chain and the core, for records, as leader and at execution."""
+        settings = self._settings
+        intake = Intake(
+            node_id=self._node_id,
+            raft=self.raft,
+            chain=self.chain,
+            limits=settings.intake,
+            verify=self._verify_records,
+            send=self._send,
+            settle=self._settle,
+        )
+        leading = Leading(
+            raft=self.raft,
+            chain=self.chain,
+            intake=intake,
+            cosigning=self._cosigning,
+            clock=self._clock,
+            records_max=settings.block_records_max,
+            bytes_max=settings.block_bytes_max,
+            in_flight_max=settings.proposals_in_flight_max,
+            patience_ticks=settings.consensus.election_ticks,
+        )
+        execution = Execution(
+            chain=self.chain,
+            raft=self.raft,
+            intake=intake,
+            cosigning=self._cosigning,
+            membership=self._membership,
+            catching_up=self._catching_up,
+            buffer=self._buffer,
+            gathered_bytes_max=settings.gathered_bytes_max,
+            announce=self._announce,
+        )
+        return intake, leading, execution
+
     # Inputs.
 
     def tick(self) -> None:
@@ -168,7 +182,15 @@ class Replica:
             self._send(voter, Ask())
         if self._asking.standing is Standing.GOOD:
             self.raft.tick()
+        self._leading.tick()
         self._intake.tick()
+        self._block_server.tick()
+        self._catching_up.tick()
+        self._ticks += 1
+        change = self._cosigning.uncertified_change()
+        if change is not None and self._ticks % CERTIFICATE_WANTED_TICKS == 0:
+            for peer in self._others():
+                self._send(peer, CertificateWanted(change))
         self._turn()
 
     def receive(self, sender: NodeId, message: PeerMessage) -> None:
@@ -188,17 +210,29 @@ class Replica:
                 self._cosigning.received(sender, message.checkpoints)
                 self._check_cosignatures()
             case CertificateNews():
-                self._cosigning.received_certificate(message.certificate, self._members)
+                self._cosigning.received_certificate(message.certificate, self.members)
                 self._check_cosignatures()
             case CertificateWanted():
                 self._show_certificate(sender, Height(message.height))
+            case BlocksWanted():
+                self._serve_blocks(sender, message)
+            case CertifiedBlocks():
+                self._receive_blocks(sender, message)
             case _:
                 self._receive_consensus(sender, message)
         self._turn()
 
-    def connected(self, peer: NodeId) -> None:
-        """A connection to a peer came up: it hears what it may have missed."""
-        if self.standing is Standing.ASKING:
+    def connected(self, peer: NodeId, version: int = messages.PROTOCOL_VERSION) -> None:
+        """A connection to a peer came up: it hears what it may have missed.
+
+        version: of the protocol, the newest that both speak. One that knows no questions remembers
+        nothing.
+        """
+        self._versions[peer] = version
+        self.raft.peer_version(peer, version)
+        if not is_known_to(Ask(), version):
+            self._asking.answered(peer, Promise(), self.raft, self.chain.tip.voters)
+        elif self.standing is Standing.ASKING:
             self._send(peer, Ask())
         self.raft.reconnected(peer)
         if self._durable.certificate is not None:
@@ -262,26 +296,36 @@ class Replica:
             self._effects.append(ports.Executed(first, Height(self._durable.height)))
         self._effects += self._after_flying
         self._after_flying = []
+        self._trim()
+        self._end_if_retired()
         self._turn()
 
     def abdicate(self) -> None:
-        """This node is about to stop, or its disk stalls: it leads no more."""
-        self.raft.abdicate()
+        """This node's disk stalls, or it stops: it leads no more, from now on."""
+        self._leading.abdicate()
+        self._turn()
+
+    def hand_over(self) -> None:
+        """This node is about to stop: another voter is to lead.
+
+        To be called once a tick until `leads` is false, which takes an election timeout at most.
+        """
+        self._leading.hand_over()
         self._turn()
 
     def effects(self) -> list[ports.Effect]:
         """What the shell has to do now; each effect is handed out once."""
         effects, self._effects = self._effects, []
         if self.standing.is_final:
-            effects = [effect for effect in effects if _is_harmless(effect)]
+            effects = [effect for effect in effects if is_harmless(effect, self.standing)]
         return effects
 
     # What can be observed; durable unless it says otherwise.
 
     @property
     def members(self) -> tuple[NodeId, ...]:
-        """Every node, sorted."""
-        return self._members
+        """Every node that may connect, this one included, sorted."""
+        return self._membership.members
 
     @property
     def durable_height(self) -> Height:
@@ -299,6 +343,11 @@ class Replica:
         return self._asking.standing
 
     @property
+    def leads(self) -> bool:
+        """Whether this node leads."""
+        return self.raft.role is Role.LEADER
+
+    @property
     def idle(self) -> bool:
         """Whether nothing of this node's clients is under way and nothing is being written."""
         return self._intake.idle and not self._buffer.in_flight
@@ -308,52 +357,42 @@ class Replica:
     def _turn(self) -> None:
         if self.standing.is_final:
             self._hand_over()
-            self._refuse_barriers()
+            self._effects += self._barriers.refuse()
             return
         while True:
-            room = self._buffer.gathered_bytes < self._settings.gathered_bytes_max
-            ready = self.raft.ready(hand_out=room and len(self._backlog) < SIGN_BACKLOG_MAX)
+            ready = self.raft.ready(hand_out=self._execution.wants_entries)
             for outgoing in ready.messages:
                 self._send(outgoing.to, outgoing.message)
-            for logged in ready.committed:
-                self._prepare_entry(logged.entry.data)
-            self._backlog.extend(ready.committed)
+            self._execution.take(ready.committed)
             for read in ready.reads:
-                self._read_confirmed(read)
+                self._effects += self._barriers.confirmed(read)
             for found in ready.evidence:
                 self._alarm(self._cosigning.keep(of_consensus(found)))
             if ready.soft_state is not None:
                 self._role_changed()
+            if ready.snapshot is not None:
+                self._catching_up.want(ready.snapshot.point.index)
             self._asking.review(self.raft)
+            self._catch_up()
             worked = self._execute() | self._leading.propose() | self._hand_over()
             if not (ready.messages or ready.committed or worked):
                 break
-        self._release_barriers()
+        self._effects += self._barriers.release(self._durable.height)
 
     def _execute(self) -> bool:
         """Executes what is committed and checked; whether there was something."""
-        worked = False
-        while self._backlog and self._buffer.gathered_bytes < self._settings.gathered_bytes_max:
-            entry = _content(self._backlog[0])
-            candidates = self._intake.candidates(entry.records)
-            if candidates is None:
-                break
-            logged = self._backlog.popleft()
-            appended = self.chain.execute(
-                term=logged.entry.term, entry_hash=logged.hash, entry=entry, candidates=candidates
-            )
-            self.raft.applied_to(logged.entry.index)
-            self._intake.executed(appended, entry.records, candidates)
-            self._cosigning.executed(
-                appended,
-                gather=len(self._backlog) < SIGN_BACKLOG_MAX,
-                sign=self.standing is Standing.GOOD,
-            )
-            worked = True
+        worked = self._execution.execute(sign=self.standing is Standing.GOOD)
         if worked:
             self._certify()
             self._check_cosignatures()
         return worked
+
+    def _catch_up(self) -> None:
+        """Asks for the next certified blocks, if this node is behind the log and may take part."""
+        if self._asking.takes_part:
+            question = self._catching_up.ask(self.members, self.raft.leader)
+            if question is not None:
+                self._send(*question)
 
     def _hand_over(self) -> bool:
         """Hands the next batch to the shell, if there is one and none is in flight."""
@@ -364,9 +403,8 @@ class Replica:
             self._raft_write_in_flight = True
             self._log.write(unwritten)
         for part in self._cosigning.take_news():
-            for peer in self._members:
-                if peer != self._node_id:
-                    self._after_gathering.append(ports.Send(peer, part))
+            for peer in self._others():
+                self._after_gathering.append(ports.Send(peer, part))
         if unwritten is None and self._buffer.empty:
             return self._release_without_write()
         batch = self._buffer.take(
@@ -391,29 +429,16 @@ class Replica:
             self._intake.leader_changed()
         self._known_leader = self.raft.leader
 
-    def _configuration(self) -> Configuration:
-        voters: VoterSets = self.chain.tip.voters
-        voting = {*voters.voters, *voters.incoming}
-        learners = tuple(node for node in self._members if node not in voting)
-        return Configuration(voters.voters, voters.incoming, learners)
-
     def _open_raft(self, random_ticks: Callable[[int], int]) -> Raft:
         return Raft(
             node_id=self._node_id,
             settings=self._settings.consensus,
             storage=self._log,
-            configuration=self._configuration(),
+            configuration=self._membership.configuration(),
             applied=self.chain.tip.height,
             proposals=self._proposals,
             random_ticks=random_ticks,
         )
-
-    def _members_of(self, genesis: GenesisFile) -> tuple[NodeId, ...]:
-        members = [
-            consortium_member(self.chain.view, entry.department)
-            for entry in genesis.genesis.departments
-        ]
-        return tuple(sorted(node for each in members if each is not None for node in each.nodes))
 
     # Records on their way in.
 
@@ -449,7 +474,48 @@ class Replica:
         """Assembles and keeps the newest certificate there is."""
         height = self._cosigning.certify()
         if height is not None:
-            self._after_gathering.append(ports.Certified(height))
+            self._announce(ports.Certified(height))
+            self._certified()
+
+    def _certified(self) -> None:
+        """What rests on more being certified: who is served, this node's own end."""
+        for node in self._membership.certified():
+            certificate = self._cosigning.certificate
+            assert certificate is not None
+            self._after_gathering.append(ports.Send(node, CertificateNews(certificate.to_bytes())))
+            self.raft.adopt(self._membership.configuration())
+            self._announce(ports.MembersChanged())
+
+    def _end_if_retired(self) -> None:
+        """A node that left stops once a durable certificate says so."""
+        certificate = self._durable.certificate
+        if certificate is not None and self._membership.is_retired(certificate.height):
+            self._end(Standing.RETIRED, "the consortium retired this node")
+
+    def _trim(self) -> None:
+        """Lets go of Raft entries well behind the durable certificate; blocks replace them."""
+        certificate = self._durable.certificate
+        if certificate is None:
+            return
+        kept = self._settings.log_entries_kept
+        last = min(certificate.height, self._durable.height, self.raft.applied_index) - kept
+        if last - self.raft.compacted_index >= min(TRIM_STEP, max(kept, 1)):
+            self.raft.compact(last)
+
+    def _serve_blocks(self, peer: NodeId, wanted: BlocksWanted) -> None:
+        if wanted.height <= self._durable.height:
+            answer = self._block_server.answer(peer, wanted, self._durable.certificate)
+            if answer is not None:
+                self._send(peer, answer)
+
+    def _receive_blocks(self, sender: NodeId, message: CertifiedBlocks) -> None:
+        found = self._catching_up.receive(sender, message)
+        if isinstance(found, Contradicted):
+            self._alarm(self._cosigning.contradicts(found.certificate, found.ours, found.path))
+            self._end(Standing.CONTRADICTED, "a certificate contradicts this node's ledger")
+            return
+        for block in found:
+            self._intake.prepare(block.records)
 
     def _show_certificate(self, peer: NodeId, height: Height) -> None:
         kept = self._store.get(store_keys.certificate_key(height))
@@ -486,34 +552,18 @@ class Replica:
     def _end(self, standing: Standing, detail: str) -> None:
         """This node's key is spent: it takes part no more."""
         if self._asking.end(standing):
+            self.raft.abdicate()
             self._buffer.put(store_keys.STANDING_MARK, standing.value.encode("ascii"))
             self._effects.append(ports.KeySpent(standing.value, detail))
             self._effects.append(ports.Alarm(standing.value, detail))
 
+    def _announce(self, effect: ports.Effect) -> None:
+        """Hands an effect out once what gathers now is durable."""
+        self._after_gathering.append(effect)
+
     def _alarm(self, alarm: ports.Alarm | None) -> None:
         if alarm is not None:
             self._after_gathering.append(alarm)
-
-    # Reads.
-
-    def _read_confirmed(self, read: ReadState) -> None:
-        if read.index is None:
-            self._effects.append(ports.BarrierReady(read.token, None))
-        else:
-            self._barriers.append((read.index, read.token))
-
-    def _release_barriers(self) -> None:
-        waiting = []
-        for index, token in self._barriers:
-            if index <= self._durable.height:
-                self._effects.append(ports.BarrierReady(token, Height(self._durable.height)))
-            else:
-                waiting.append((index, token))
-        self._barriers = waiting
-
-    def _refuse_barriers(self) -> None:
-        self._effects += [ports.BarrierReady(token, None) for _, token in self._barriers]
-        self._barriers = []
 
     def _receive_consensus(self, sender: NodeId, message: messages.AnyMessage) -> None:
         self._memory.observe(sender, message)
@@ -525,20 +575,11 @@ class Replica:
                 self._prepare_entry(entry.data)
         self.raft.step(sender, message)
 
+    def _others(self) -> tuple[NodeId, ...]:
+        return tuple(node for node in self.members if node != self._node_id)
+
     def _send(self, peer: NodeId, message: PeerMessage) -> None:
+        version = self._versions.get(peer, messages.PROTOCOL_VERSION)
+        if not is_known_to(message, version):
+            return
         self._effects.append(ports.Send(peer, message))
-
-
-def _content(logged: Logged) -> Entry:
-    return parse_entry(logged.entry.data)
-
-
-def _is_harmless(effect: ports.Effect) -> bool:
-    """What a node whose key is spent still lets out: nothing that promises anything."""
-    match effect:
-        case ports.Send():
-            return isinstance(effect.message, Remembered)
-        case ports.Persist() | ports.Alarm() | ports.KeySpent() | ports.BarrierReady():
-            return True
-        case _:
-            return False

@@ -19,6 +19,7 @@ import structlog
 
 from consensus import Settings
 from consensus.errors import LogBroken
+from consensus.messages import PROTOCOL_VERSION
 from consensus.types import Tick
 from contracts.consortium import check_genesis, node
 from contracts.machine import Tip, parse_tip
@@ -32,13 +33,14 @@ from node import ports
 from node.config import Config
 from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreBehind, StoreCorrupt
 from node.events import Events
-from node.identity import Identity, load_identity, mark_spent, read_spent
+from node.identity import Identity, destroy_keys, load_identity, mark_spent, read_spent
 from node.intake import IntakeLimits
 from node.messages import PEER_MESSAGE
 from node.peers import Peer, PeerLimits, PeerNetwork, RpcError
 from node.peers.rpc import RpcHandler
 from node.raft_log import read_hard_state
-from node.replica import Replica, ReplicaSettings
+from node.replica import Replica
+from node.settings import ReplicaSettings
 from node.standing import Standing
 from node.store.leveldb import LevelStore
 from node.store.watermark import WatermarkFile, check_not_behind
@@ -96,7 +98,6 @@ class Node:
         self.genesis = load_genesis(config.path(config.node.genesis))
         self.ledger_id = self.genesis.ledger_id
         self.department = config.node.department
-        self._check_membership()
         self.clock = SystemClock()
         self.store = LevelStore(config.path(config.node.data))
         self._keys = config.path(config.node.keys)
@@ -105,6 +106,7 @@ class Node:
         self._spent_detail = ""
         try:
             self.replica = self._open()
+            self._check_membership()
         except BaseException:
             self.store.close()
             self._watermark.close()
@@ -149,6 +151,7 @@ class Node:
                 queue_messages_max=self.config.rpc.queue_messages_max,
                 queue_bytes_max=self.config.rpc.queue_bytes_max,
             ),
+            version=min(self.config.rpc.protocol_version, PROTOCOL_VERSION),
         )
         await self.network.start()
         self._ticker = asyncio.create_task(self._tick_for_ever())
@@ -162,12 +165,10 @@ class Node:
         )
 
     async def stop(self) -> None:
-        """Stops in order: no more input, the write under way lands, the store closes."""
+        """Stops in order: leadership handed over, no more input, the write under way lands."""
         if self._stopped:
             return
-        self.replica.abdicate()
-        self._carry_out()
-        await asyncio.sleep(0)
+        await self._hand_over()
         self._stopped = True
         self.events.stop()
         if self._ticker is not None:
@@ -182,6 +183,17 @@ class Node:
         self.store.close()
         self._watermark.close()
         log.info("node stopped", height=self.events.height)
+
+    async def _hand_over(self) -> None:
+        """Gives another voter the lead, for at most as long as an election takes."""
+        if self._ticker is None or (self.failed is not None and self.failed.done()):
+            return
+        for _ in range(self.config.rpc.election_ticks + 1):
+            self._input(self.replica.hand_over)
+            if not self.replica.leads:
+                break
+            await asyncio.sleep(self.config.rpc.tick_ms / 1000)
+        await asyncio.sleep(0)
 
     def _while_serving(self, handler: RpcHandler) -> RpcHandler:
         """The handler, cut short as soon as this node's key is spent."""
@@ -303,9 +315,14 @@ class Node:
                 self.events.barrier_ready(effect.token, effect.height)
             case ports.Alarm():
                 self._alarm(effect)
+            case ports.MembersChanged():
+                assert self.network is not None
+                self.network.update(self._peers())
             case ports.KeySpent():
                 self._spent_detail = effect.detail
                 mark_spent(self._keys, standing=effect.standing, detail=effect.detail)
+                if effect.standing == Standing.RETIRED.value:
+                    destroy_keys(self._keys)
 
     def _alarm(self, alarm: ports.Alarm) -> None:
         self.alarms = [*self.alarms[-(ALARMS_MAX - 1) :], f"{alarm.code}: {alarm.detail}"]
@@ -363,9 +380,9 @@ class Node:
             return
         self._input(lambda: self.replica.receive(sender, message))
 
-    def _connected(self, peer: bytes) -> None:
-        log.info("peer connected", peer=peer.hex()[:16])
-        self._input(lambda: self.replica.connected(peer))
+    def _connected(self, peer: bytes, version: int) -> None:
+        log.info("peer connected", peer=peer.hex()[:16], version=version)
+        self._input(lambda: self.replica.connected(peer, version))
 
     def _problem(self, code: str, detail: str) -> None:
         log.warning("peer problem", code=code, detail=detail)
@@ -440,6 +457,7 @@ class Node:
         return ReplicaSettings(
             consensus=Settings(election_ticks=Tick(rpc.election_ticks)),
             block_records_max=limits.block_records_max,
+            log_entries_kept=limits.log_entries_kept,
             intake=IntakeLimits(
                 waiting=Limits(limits.waiting_records_max, limits.waiting_bytes_max, 20),
                 queue=Limits(limits.queue_records_max, limits.queue_bytes_max, 20),
@@ -447,21 +465,25 @@ class Node:
         )
 
     def _check_membership(self) -> None:
-        known = {
-            entry.node_id: department
-            for department in self.genesis.genesis.departments
-            for entry in department.nodes
-        }
-        mine = known.get(self.identity.node_id)
-        if mine is None or mine.department != self.department:
+        """This node is its department's, or not yet anybody's: then it joins when it is admitted.
+
+        What the ledger says decides; before there is one here, what the genesis says.
+        """
+        known = node(self.replica.chain.view, self.identity.node_id)
+        if known is not None and known.department != self.department:
             raise IdentityInvalid(
-                f"the genesis gives {self.department} no node with this checkpoint key",
-                remedy="Is this the right genesis file, and the right folder of keys?",
+                f"the ledger names this node as {known.department}'s, not {self.department}'s",
+                remedy="Is this the right configuration, and the right folder of keys?",
             )
-        if self.identity.record_key not in {entry.key for entry in mine.record_keys}:
-            raise IdentityInvalid("the genesis does not name this node's record key")
+        if known is None:
+            log.warning(
+                "this node is not a member yet",
+                node=self.identity.node_id.hex(),
+                remedy="have its enrolment proposed: `concordat consortium propose`",
+            )
 
     def _peers(self) -> list[Peer]:
+        """Every other member, as the durable state names it; addresses as configured here."""
         view = self.view() if self.store.batch_number else self.replica.chain.view
         peers = []
         for node_id in self.replica.members:
@@ -470,9 +492,6 @@ class Node:
                 description = state.description
                 address = self.config.peers.get(node_id.hex(), description.rpc_address)
                 peers.append(Peer(node_id, description.tls_key, address))
-        unknown = set(self.config.peers) - {node_id.hex() for node_id in self.replica.members}
-        if unknown:
-            raise ConfigInvalid(f"peers.{sorted(unknown)[0]} is no node of this ledger")
         return peers
 
 

@@ -28,6 +28,8 @@ from enum import Enum
 from consensus import Raft, messages
 from ledger.blocks import VoterSets
 from ledger.types import NodeId
+from node import ports
+from node.messages import Cosignatures, Remembered
 
 ASK_TICKS = 4
 """Ticks between two questions to a peer that has not answered."""
@@ -176,3 +178,23 @@ def _is_void(promise: Promise, raft: Raft) -> bool:
     if commit >= promise.match:
         return True
     return commit > 0 and raft.entry(commit).entry.term > promise.match_term
+
+
+def is_harmless(effect: ports.Effect, standing: Standing) -> bool:
+    """What a node whose key is spent still lets out: nothing that promises anything new.
+
+    A retired node's ledger is the consortium's, so what has become durable in it is still told, and
+    the signatures that it made before.
+    """
+    retired = standing is Standing.RETIRED
+    match effect:
+        case ports.Send():
+            return isinstance(effect.message, Remembered) or (
+                retired and isinstance(effect.message, Cosignatures)
+            )
+        case ports.Settled() | ports.Executed() | ports.Certified() | ports.MembersChanged():
+            return retired
+        case ports.Verify():
+            return False
+        case _:
+            return True

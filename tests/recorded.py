@@ -13,7 +13,8 @@ from ledger.codec import encode
 from ledger.records import Record
 from ledger.signatures import verify
 from node import ports
-from node.replica import Replica, ReplicaSettings
+from node.replica import Replica
+from node.settings import ReplicaSettings
 from node.store.leveldb import LevelStore
 
 

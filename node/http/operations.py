@@ -116,6 +116,8 @@ def _waits_for(service: ServiceDep) -> str | None:
     node = service.node
     if node.out_of_service is not None:
         return node.out_of_service + "; enrol a new one with `concordat-node renew`"
+    if node.identity.node_id not in node.replica.members:
+        return "this node has to be admitted by the consortium, and to hear of it"
     if node.replica.raft.leader is not None:
         return None
     connected = len(node.network.connected) if node.network is not None else 0

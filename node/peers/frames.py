@@ -10,7 +10,8 @@ from ledger.codec import Decoder, Format, encode
 from ledger.errors import Malformed
 from ledger.types import Hash, Natural, NodeId
 
-PROTOCOL_VERSION = 1
+OLDEST_VERSION = 1
+"""The oldest protocol version that this code still speaks; the newest is `messages`' own."""
 
 FRAME_BYTES_MAX = 17 * 1024 * 1024
 """Limit of a frame, in bytes; greater than the largest peer message."""
@@ -36,7 +37,10 @@ class FrameType(IntEnum):
 
 
 class Hello(Format, frozen=True):
-    """The first frame of each side. software: for people."""
+    """The first frame of each side. version: its newest; both speak the older of the two.
+
+    software: for people.
+    """
 
     version: Natural
     ledger_id: Hash

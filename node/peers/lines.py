@@ -84,6 +84,7 @@ class Line:
     connected: whether the connection for small messages is there; the one for large messages comes
     and goes with it. rpc: the connection for calls, made under `rpc_lock`. context: what its TLS
     connections share. told: the problem reported last, code and detail, so each is reported once.
+    version: of the protocol that the peer and this node speak, 0 before they first met.
     """
 
     def __init__(self, peer: Peer, limits: PeerLimits) -> None:
@@ -95,6 +96,7 @@ class Line:
         self.rpc_lock = asyncio.Lock()
         self.context: ssl.SSLContext | None = None
         self.told = ("", "")
+        self.version = 0
         self._limits = limits
 
     @property

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from consensus.messages import PROTOCOL_VERSION
 from ledger.errors import Malformed
 from node.config import check_address
 from node.errors import ConfigInvalid, Unavailable
@@ -16,7 +17,7 @@ from node.peers.frames import (
     GOODBYE,
     HELLO,
     HELLO_BYTES_MAX,
-    PROTOCOL_VERSION,
+    OLDEST_VERSION,
     FrameType,
     Goodbye,
     Hello,
@@ -29,7 +30,7 @@ from node.peers.frames import (
 )
 from node.peers.lines import Line, Peer, PeerLimits
 from node.peers.rpc import PeerUnavailable, RpcClient, RpcHandler, RpcServer
-from node.peers.tls import make_context, peer_key
+from node.peers.tls import add_anchor, make_context, peer_key
 
 SOFTWARE = "concordat/0.1"
 
@@ -51,12 +52,17 @@ class PeerNetwork:
         listen: str,
         peers: Sequence[Peer],
         on_message: Callable[[bytes, bytes], None],
-        on_connected: Callable[[bytes], None],
+        on_connected: Callable[[bytes, int], None],
         on_problem: Callable[[str, str], None],
         handlers: Mapping[str, RpcHandler],
         limits: PeerLimits | None = None,
+        version: int = PROTOCOL_VERSION,
     ) -> None:
-        """on_message(sender, payload), on_connected(peer), on_problem(code, detail)."""
+        """on_message(sender, payload), on_connected(peer, version), on_problem(code, detail).
+
+        version: the newest this node speaks; on_connected is told the one spoken with the peer.
+        """
+        self._version = version
         self._ledger_id = ledger_id
         self._node_id = node_id
         self._tls_seed = tls_seed
@@ -69,9 +75,11 @@ class PeerNetwork:
         self._on_problem = on_problem
         self._handlers = handlers
         self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted_from: dict[bytes, list[asyncio.Task[None]]] = {}
+        self._diallers: dict[bytes, asyncio.Task[None]] = {}
 
     @property
     def connected(self) -> frozenset[bytes]:
@@ -86,13 +94,13 @@ class PeerNetwork:
     async def start(self) -> None:
         """Listens and begins to dial every peer. Raises Unavailable if the port is taken."""
         host, port = self._listen
-        context = make_context(self._tls_seed, self._by_key, server=True)
+        self._context = make_context(self._tls_seed, self._by_key, server=True)
         try:
             self._server = await asyncio.start_server(
                 self._accepted,
                 host,
                 port,
-                ssl=context,
+                ssl=self._context,
                 ssl_handshake_timeout=self._limits.handshake_timeout_s,
                 ssl_shutdown_timeout=self._limits.close_s,
             )
@@ -102,7 +110,35 @@ class PeerNetwork:
                 remedy="Is another node running there? Change rpc.listen.",
             ) from None
         for line in self._lines.values():
-            self._spawn(self._dial_for_ever(line))
+            self._diallers[line.peer.node_id] = self._spawn(self._dial_for_ever(line))
+
+    def update(self, peers: Sequence[Peer]) -> None:
+        """Other peers, or the same under other keys or addresses, from now on.
+
+        Whoever is left out, or changed, is cut off at once, after what was queued for it.
+        """
+        assert self._context is not None, "the network has been started"
+        wanted = {peer.node_id: peer for peer in peers}
+        for node_id, line in list(self._lines.items()):
+            if wanted.get(node_id) != line.peer:
+                self._forget(line)
+        for peer in wanted.values():
+            if peer.node_id not in self._lines:
+                line = self._lines[peer.node_id] = Line(peer, self._limits)
+                self._by_key[peer.tls_key] = peer.node_id
+                add_anchor(self._context, peer.tls_key)
+                self._diallers[peer.node_id] = self._spawn(self._dial_for_ever(line))
+
+    def _forget(self, line: Line) -> None:
+        """The key stays an anchor of the server's context: whoever shows it is sent away later."""
+        node_id = line.peer.node_id
+        del self._lines[node_id]
+        del self._by_key[line.peer.tls_key]
+        self._diallers.pop(node_id).cancel()
+        for task in self._accepted_from.pop(node_id, []):
+            task.cancel()
+        if line.rpc is not None:
+            self._spawn(line.rpc.close())
 
     async def stop(self) -> None:
         """Ends every connection; open calls fail."""
@@ -192,22 +228,24 @@ class PeerNetwork:
                     raise self._refused(line, GOODBYE.decode(payload))
                 if kind is not FrameType.HELLO:
                     raise Malformed("hello", "another frame came first")
-                fault = self._fault(HELLO.decode(payload), line.peer.node_id)
+                hello = HELLO.decode(payload)
+                fault = self._fault(hello, line.peer.node_id)
                 if fault is not None:
                     raise self._refused(line, fault)
+                line.version = min(hello.version, self._version)
             except BaseException:
                 writer.transport.abort()
                 raise
         return reader, writer
 
     def _hello(self, purpose: Purpose) -> Hello:
-        return Hello(PROTOCOL_VERSION, self._ledger_id, self._node_id, purpose, SOFTWARE)
+        return Hello(self._version, self._ledger_id, self._node_id, purpose, SOFTWARE)
 
     def _fault(self, hello: Hello, node_id: bytes) -> Goodbye | None:
         """What does not fit in the other side's hello."""
-        if hello.version != PROTOCOL_VERSION:
+        if hello.version < OLDEST_VERSION:
             return Goodbye(
-                "wrong-version", f"protocol {hello.version} meets protocol {PROTOCOL_VERSION}"
+                "wrong-version", f"protocol {hello.version} is older than {OLDEST_VERSION}"
             )
         if hello.ledger_id != self._ledger_id:
             return Goodbye("wrong-ledger", f"ledger {hello.ledger_id.hex()} is another one")
@@ -262,7 +300,7 @@ class PeerNetwork:
         clock = asyncio.get_running_loop().time
         ping_due = clock() + self._limits.ping_s
         try:
-            self._on_connected(line.peer.node_id)
+            self._on_connected(line.peer.node_id, line.version)
             while not hearing.done():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(ping_due):
@@ -417,10 +455,11 @@ class PeerNetwork:
             else:
                 raise Malformed("frame", f"{kind.name.lower()} has no place here")
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def _close(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:

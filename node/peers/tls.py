@@ -66,6 +66,11 @@ def make_context(tls_seed: bytes, peers: Iterable[bytes], *, server: bool) -> ss
     return context
 
 
+def add_anchor(context: ssl.SSLContext, tls_key: bytes) -> None:
+    """Trusts one more peer's public key, for handshakes from now on."""
+    context.load_verify_locations(cadata=anchor(tls_key).decode("ascii"))
+
+
 def peer_key(connection: ssl.SSLObject) -> bytes:
     """The public key, 32 bytes, that the peer has proved to hold; empty if it is none of ours."""
     certificate = connection.getpeercert(binary_form=True)

@@ -408,11 +408,6 @@ def test_a_node_that_cannot_start_says_why(cluster: Cluster, tmp_path: Path) -> 
     genesis["signatures"] = whole[1:]
     (tmp_path / "genesis.json").write_text(json.dumps(genesis))
     assert "not signed by health" in refused_start(tmp_path)
-    other = Cluster(tmp_path / "other", {"housing": "Another Housing Bureau"})
-    other.folder.mkdir()
-    other.found()
-    (tmp_path / "genesis.json").write_bytes(other.genesis.read_bytes())
-    assert "no node with this checkpoint key" in refused_start(tmp_path)
 
 
 def test_a_data_directory_of_another_ledger_is_refused(cluster: Cluster, tmp_path: Path) -> None:

@@ -62,10 +62,15 @@ class NodeKeys:
     __slots__ = ("_checkpoint", "_proposal", "_seen")
 
     def __init__(
-        self, department: str, *, real: bool, seen: Callable[[str, bytes], None] | None
+        self,
+        department: str,
+        *,
+        number: int = 0,
+        real: bool,
+        seen: Callable[[str, bytes], None] | None,
     ) -> None:
         kind = Signer if real else FastRecordSigner
-        names = (f"{department}/0/{purpose}" for purpose in ("checkpoint", "proposal"))
+        names = (f"{department}/{number}/{purpose}" for purpose in ("checkpoint", "proposal"))
         self._checkpoint, self._proposal = (
             signer(name) if real else _fast(kind, name) for name in names
         )

@@ -27,11 +27,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from consensus import HardState, Raft, Role, Settings
+from consensus import Configuration, HardState, Raft, Role, Settings
 from consensus import messages as m
 from ledger import store_keys
-from ledger.certificates import check_form
+from ledger.certificates import check_form, required_sets
 from ledger.evidence import parse_evidence
+from ledger.types import Height
 from node import ports
 from node.messages import Cosignatures
 from node.replica import Replica
@@ -43,7 +44,10 @@ EVIDENCE_MAX = 64
 
 @dataclass(slots=True)
 class _Seen:
-    """A node as it was after its last step. hashes: of its log's entries by index."""
+    """A node as it was after its last step. hashes: of its log's entries by index.
+
+    configuration: in force before the next step, which may commit, execute and adopt another.
+    """
 
     term: int = 0
     role: Role = Role.FOLLOWER
@@ -53,6 +57,7 @@ class _Seen:
     hashes: list[bytes] = field(default_factory=lambda: [b""])
     matches: dict[bytes, int] = field(default_factory=dict)
     evidence: int = 0
+    configuration: Configuration | None = None
 
 
 class Watch:
@@ -128,6 +133,7 @@ class Watch:
             self._executed(seen, replica)
         if role is Role.LEADER:
             self._leads(node, seen, replica)
+        seen.configuration = raft.configuration
 
     def _role_changed(self, node: bytes, seen: _Seen, replica: Replica) -> None:
         raft = replica.raft
@@ -193,9 +199,16 @@ class Watch:
     def _commit_newly(self, seen: _Seen, raft: Raft, commit: int) -> None:
         entry_hash = seen.hashes[commit]
         assert raft.term_at(commit) == raft.term, "an older term's entry is committed by counting"
-        for voters in filter(None, (raft.configuration.voters, raft.configuration.incoming)):
-            held = sum(self._disks[node].holds(commit, entry_hash) for node in voters)
-            assert 2 * held > len(voters), "committed, and not durable on a quorum"
+        before = seen.configuration or raft.configuration
+        assert any(
+            all(
+                2 * sum(self._disks[node].holds(commit, entry_hash) for node in voters)
+                > len(voters)
+                for voters in (known.voters, known.incoming)
+                if voters
+            )
+            for known in (before, raft.configuration)
+        ), "committed, and not durable on a quorum"
         for index in range(self.committed + 1, commit + 1):
             self._commits.append((seen.hashes[index], raft.term))
 
@@ -313,7 +326,9 @@ class Watch:
         """A node says that a block is certified: it holds a certificate that says so too."""
         certificate = replica.certificate
         assert certificate is not None, "certified without a certificate"
-        sets = [list(voters) for voters in replica.chain.tip.voters.sets()]
+        before = replica.chain.voters_at(Height(certificate.height - 1))
+        after = replica.chain.voters_at(Height(certificate.height))
+        sets = required_sets(before, after)
         check_form(certificate, ledger_id=self._ledger_id, voter_sets=sets)
         body = certificate.checkpoint.body()
         for entry in certificate.cosignatures:

@@ -27,7 +27,8 @@ from node import ports
 from node.errors import NodeError, StoreBehind
 from node.intake import IntakeLimits
 from node.messages import PEER_MESSAGE
-from node.replica import Replica, ReplicaSettings
+from node.replica import Replica
+from node.settings import ReplicaSettings
 from node.standing import Standing
 from node.store.watermark import check_not_behind
 from node.submissions import Limits
@@ -90,6 +91,7 @@ class World:
         self.department_of = dict(
             zip(self.consortium.node_ids, self.consortium.departments, strict=True)
         )
+        self.number_of: dict[bytes, int] = {}
         self.disks = {node: Disk() for node in self.nodes}
         half = options.clock_skew_ms // 2
         self.skew = {node: half - tape.below(2 * half + 1) for node in self.nodes}
@@ -205,6 +207,7 @@ class World:
             clock=_Clock(),
             signer=NodeKeys(
                 self.department_of[place[:32]],
+                number=self.number_of.get(place[:32], 0),
                 real=self.options.real_keys,
                 seen=None if lying else lambda what, text: self.watch.signed(place, what, text),
             ),
@@ -527,6 +530,7 @@ def settings_of(options: Options) -> ReplicaSettings:
         ),
         block_records_max=2,
         proposals_in_flight_max=8,
+        log_entries_kept=5,
         intake=IntakeLimits(
             waiting=Limits(records_max=8, bytes_max=64 * 1024, resend_ticks=20),
             queue=Limits(records_max=8, bytes_max=64 * 1024, resend_ticks=20),

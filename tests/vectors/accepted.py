@@ -6,6 +6,7 @@ from typing import Any
 
 from builders import joining_enrolment, signer
 from vectors.bodies import contract_vectors
+from vectors.evidence import evidence_vectors
 from vectors.governance import KEY_ADD, NEW_KEY, governance_vectors
 from vectors.plain import Vector, packed, to_json, vector
 from vectors.proved import hash_vectors, state_vectors, tile_vectors, tree_vectors
@@ -399,4 +400,5 @@ def accepted_vectors() -> Iterator[Vector]:
     yield from commitment_vectors()
     yield from store_vectors()
     yield from governance_vectors()
+    yield from evidence_vectors()
     yield from contract_vectors()

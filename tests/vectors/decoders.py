@@ -11,6 +11,7 @@ from ledger.certificates import parse_certificate
 from ledger.checkpoints import parse_checkpoint
 from ledger.codec import Decoder, encode
 from ledger.entries import Step, parse_entry
+from ledger.evidence import evidence_bytes, parse_evidence
 from ledger.genesis import Enrolment, parse_enrolment_file, parse_genesis, parse_genesis_file
 from ledger.list_heads import parse_list_head
 from ledger.notes import parse_note
@@ -67,6 +68,7 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = BODIES_AGAIN | {
     "enrolment file": lambda data: parse_enrolment_file(data).to_json(),
     "checkpoint": lambda data: parse_checkpoint(data).body(),
     "note": lambda data: parse_note(data).to_bytes(),
+    "evidence": lambda data: evidence_bytes(parse_evidence(data)),
     "certificate": lambda data: parse_certificate(data).to_bytes(),
     "state page": _page_again,
     "state proof": lambda data: parse_state_proof(data).to_bytes(),

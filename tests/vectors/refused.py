@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from vectors import sample
 from vectors.bodies import BODIES
+from vectors.evidence import EVIDENCE
 from vectors.governance import KEY_ADD, PROPOSED
 from vectors.plain import Vector, Verbatim, array_head, plain_of, replace_first, spell, vector
 from vectors.sample import CITY, VILLAGE
@@ -34,6 +35,7 @@ _FAMILIES: tuple[tuple[str, Any], ...] = (
     ("genesis", VILLAGE.genesis_file.genesis),
     ("enrolment", CITY.enrolment_file("health").enrolment),
     ("certificate", sample.CERTIFICATE),
+    ("evidence", EVIDENCE),
     ("propose", Propose(PROPOSED[-1], "as agreed")),
     ("ballot", Ballot(bytes(range(32)), True)),
     ("key add", KEY_ADD),

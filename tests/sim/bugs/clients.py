@@ -33,7 +33,7 @@ CLIENTS = (
     bug(
         "a read runs before what it must see is executed",
         "P51",
-        ("node.replica:Replica._release_barriers", "if index <= self._durable.height:", "if True:"),
+        ("node.barriers:Barriers.release", "if index <= height", "if True"),
     ),
     bug(
         "a record is accepted each time it comes",

@@ -56,7 +56,7 @@ def test_a_renewed_node_is_a_new_one_and_the_old_is_set_aside(folder: Path) -> N
     done = renew(config, rpc_address=None)
     new = load_identity(folder / "keys")
     assert new.node_id != old.node_id
-    assert new.record_key == old.record_key
+    assert new.record_key != old.record_key
     assert new.derive("vault") == old.derive("vault")
     node = done.enrolment.enrolment.department.nodes[0]
     assert node.node_id == new.node_id and node.rpc_address == "housing.example:7400"

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from nacl.signing import SigningKey
 
+from consensus.messages import PROTOCOL_VERSION
 from node.peers import Peer, PeerLimits, PeerNetwork
-from node.peers.frames import PROTOCOL_VERSION, FrameType, Hello, frame_of, read_frame
+from node.peers.frames import FrameType, Hello, frame_of, read_frame
 from node.peers.rpc import RpcHandler
 from node.peers.tls import make_context, own_certificate
 
@@ -95,6 +96,7 @@ class Heard:
     def __init__(self) -> None:
         self.messages: list[tuple[bytes, bytes]] = []
         self.connected: list[bytes] = []
+        self.versions: dict[bytes, int] = {}
         self.problems: list[tuple[str, str]] = []
         self._changed = asyncio.Event()
 
@@ -102,8 +104,9 @@ class Heard:
         self.messages.append((sender, payload))
         self._changed.set()
 
-    def connection(self, peer: bytes) -> None:
+    def connection(self, peer: bytes, version: int) -> None:
         self.connected.append(peer)
+        self.versions[peer] = version
         self._changed.set()
 
     def problem(self, code: str, detail: str) -> None:
@@ -147,6 +150,7 @@ def make_node(
     limits: PeerLimits = QUICK,
     dials: Sequence[str] | None = None,
     more: Sequence[Peer] = (),
+    version: int = PROTOCOL_VERSION,
 ) -> Node:
     """A node that knows every name in `ports`, or only those that it `dials`."""
     heard = Heard()
@@ -162,6 +166,7 @@ def make_node(
         on_problem=heard.problem,
         handlers=handlers or {},
         limits=limits,
+        version=version,
     )
     return Node(name, ports[name], network, heard)
 

@@ -26,6 +26,7 @@ from loopback import (
 )
 
 from cli.demo.cluster import free_ports
+from consensus.messages import PROTOCOL_VERSION
 from node.errors import Unavailable
 from node.peers import Peer, PeerLimits, PeerUnavailable
 from node.peers.frames import (
@@ -477,14 +478,14 @@ async def test_a_bare_member_is_greeted_by_name() -> None:
         kind, payload = await read_frame(reader)
         answer = HELLO.decode(payload)
         assert kind is FrameType.HELLO and answer.software.startswith("concordat/")
-        assert (answer.version, answer.ledger_id, answer.node_id) == (1, LEDGER, a.id)
+        assert (answer.ledger_id, answer.node_id) == (LEDGER, a.id)
+        assert answer.version == PROTOCOL_VERSION
         assert answer.purpose == "messages"
 
 
 @pytest.mark.parametrize(
     ("first", "code"),
     [
-        (hello("b", version=2), "wrong-version"),
         (hello("b", version=0), "wrong-version"),
         (hello("b", ledger=bytes(32)), "wrong-ledger"),
         (hello("c"), "wrong-node"),
@@ -602,7 +603,7 @@ async def test_a_member_that_dialled_as_itself_cannot_speak_for_another() -> Non
     ("answer", "code"),
     [
         (frame_of(FrameType.GOODBYE, Goodbye("wrong-version", "protocol 1")), "wrong-version"),
-        (hello("b", version=9), "wrong-version"),
+        (hello("b", version=0), "wrong-version"),
         (hello("b", ledger=bytes(32)), "wrong-ledger"),
         (hello("c"), "wrong-node"),
         (frame(FrameType.PING), "malformed"),
@@ -658,3 +659,64 @@ async def test_a_peer_with_an_impossible_address_is_unavailable_and_harms_no_oth
         assert not a.network.send(lost.node_id, b"x")
         with pytest.raises(PeerUnavailable):
             await anext(a.network.call(lost.node_id, "echo", b"", timeout_s=5))
+
+
+# Versions, and members that come and go.
+
+
+@on_both_loops
+async def test_two_versions_speak_the_older_one() -> None:
+    ports = ports_of("a", "b", "c")
+    old = make_node("a", ports, version=1)
+    new = make_node("b", ports)
+    newer = make_node("c", ports, version=PROTOCOL_VERSION + 5)
+    async with running(old, new, newer):
+        await meet(old, new, newer)
+        assert new.heard.versions == {old.id: 1, newer.id: PROTOCOL_VERSION}
+        assert old.heard.versions == {new.id: 1, newer.id: 1}
+        assert new.network.send(old.id, b"x")
+        await old.heard.until(lambda: bool(old.heard.messages))
+
+
+def peer_of(name: str, ports: dict[str, int]) -> Peer:
+    return Peer(node_id(name), tls_key(name), f"127.0.0.1:{ports[name]}")
+
+
+@on_both_loops
+async def test_a_member_that_joins_is_dialled_and_let_in_and_one_that_leaves_is_not() -> None:
+    ports = ports_of("a", "b", "c")
+    a = make_node("a", ports, dials=["b"])
+    b = make_node("b", ports, dials=["a"])
+    c = make_node("c", ports)
+    async with running(a, b, c):
+        await meet(a, b)
+        assert not c.network.connected
+        a.network.update([peer_of("b", ports), peer_of("c", ports)])
+        b.network.update([peer_of("a", ports), peer_of("c", ports)])
+        await meet(a, b, c)
+        assert a.heard.connected.count(b.id) == 1
+        assert a.network.send(c.id, b"the last word")
+        a.network.update([peer_of("b", ports)])
+        await c.heard.until(lambda: (a.id, b"the last word") in c.heard.messages)
+        async with asyncio.timeout(10):
+            while a.id in c.network.connected:
+                await asyncio.sleep(0.01)
+        assert not a.network.send(c.id, b"x")
+        assert c.id not in a.network.connected
+        assert a.network.send(b.id, b"still here")
+        await b.heard.until(lambda: (a.id, b"still here") in b.heard.messages)
+        heard = len(a.heard.connected)
+        await asyncio.sleep(0.2)
+        assert len(a.heard.connected) == heard
+        a.network.update([peer_of("b", ports), peer_of("c", ports)])
+        await meet(a, b, c)
+
+
+@on_both_loops
+async def test_a_member_under_another_address_is_dialled_there() -> None:
+    ports = ports_of("a", "b")
+    a = make_node("a", ports, dials=[], more=[Peer(node_id("b"), tls_key("b"), "127.0.0.1:9")])
+    b = make_node("b", ports)
+    async with running(a, b):
+        a.network.update([peer_of("b", ports)])
+        await meet(a, b)

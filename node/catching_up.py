@@ -1,0 +1,259 @@
+"""Catching up by certified blocks: what Raft's InstallSnapshot is here (Raft §7, P41).
+
+    offer ── ask ──> blocks and certificate ── check ──> waiting ── signatures ──> execute, install
+
+1. Nothing is executed that a certificate does not prove: the blocks link to this ledger's end, and
+   the tree at their own end leads by a consistency path into the certificate's root.
+2. The certificate is judged by the voters at the place the blocks begin at, so no block before its
+   own may change voters; if its own does, the set after it has to have signed too.
+3. Every block is executed like any other, records' signatures included, and must come out as it
+   came in. What was executed is installed in the core in the same batch, so every crash leaves a
+   ledger and a log that fit (P40).
+
+Nobody is trusted, so anybody may be asked: the leader first, then every other member in turn.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ledger.blocks import BlockHeader, VoterSets, block_hash, parse_block_header
+from ledger.certificates import Certificate, check_form, parse_certificate, required_sets
+from ledger.checkpoints import Checkpoint, contradict, cosignature_message
+from ledger.errors import CertificateRefused, Malformed, ProofMismatch
+from ledger.proofs import check_consistency
+from ledger.records import parse_record
+from ledger.tree import CompactRange, leaf_hash
+from ledger.types import NodeId, TreeSize
+from node.chain import Chain
+from node.messages import BlocksWanted, CertifiedBlocks, ServedBlock
+from node.ports import SignatureChecker
+
+ASK_AGAIN_TICKS = 20
+"""Ticks without an answer after which another member is asked."""
+
+WAITING_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of checked blocks that wait for execution before no more are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedBlock:
+    """A block that a certificate proves. certificate: set if it is of this very block."""
+
+    header: BlockHeader
+    header_bytes: bytes
+    records: tuple[bytes, ...]
+    certificate: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """A good certificate that no ledger can have together with this node's (`evidence`)."""
+
+    certificate: Certificate
+    ours: Checkpoint
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The end of what is proved so far, from which the next blocks are judged."""
+
+    height: int
+    block_hash: bytes
+    tree: CompactRange
+    voters: VoterSets
+
+
+class CatchingUp:
+    """One node's way to the end of the ledger, while the core says that it is behind the log.
+
+    wanted: the height that has to be reached, 0 while nothing is wanted. waiting: proved blocks, to
+    be executed in order; the first is right after the chain's tip.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_chain",
+        "_check",
+        "_checked",
+        "_end",
+        "_ledger_id",
+        "_node_id",
+        "_since_asked",
+        "_turn",
+        "_waiting_bytes",
+        "waiting",
+        "wanted",
+    )
+
+    def __init__(
+        self, ledger_id: bytes, node_id: NodeId, chain: Chain, check: SignatureChecker
+    ) -> None:
+        self._ledger_id = ledger_id
+        self._check = check
+        self._checked = b""
+        self._node_id = node_id
+        self._chain = chain
+        self.wanted = 0
+        self.waiting: deque[ProvedBlock] = deque()
+        self._waiting_bytes = 0
+        self._asked: NodeId | None = None
+        self._since_asked = 0
+        self._turn = 0
+        self._end = self._tip()
+
+    def want(self, height: int) -> None:
+        """The core needs the state at `height` or later."""
+        self.wanted = max(self.wanted, height)
+
+    def executed(self) -> None:
+        """The chain has grown, by these blocks or by others: what lies below its tip goes."""
+        while self.waiting and self.waiting[0].header.height <= self._chain.tip.height:
+            self._waiting_bytes -= sum(map(len, self.waiting.popleft().records))
+        if not self.waiting:
+            self._waiting_bytes = 0
+            if self._end.height <= self._chain.tip.height:
+                self._end = self._tip()
+        if self.wanted <= self._chain.tip.height:
+            self.wanted = 0
+
+    def start_over(self) -> None:
+        """What waits does not follow the chain's tip: another branch, or other bytes."""
+        self.waiting.clear()
+        self._waiting_bytes = 0
+        self._asked = None
+        self._end = self._tip()
+
+    def tick(self) -> None:
+        """One tick has passed."""
+        self._since_asked += 1
+        if self._since_asked >= ASK_AGAIN_TICKS:
+            self._asked = None
+
+    def ask(
+        self, members: Sequence[NodeId], leader: NodeId | None
+    ) -> tuple[NodeId, BlocksWanted] | None:
+        """Whom to ask for what now; None while nothing is wanted or an answer is on its way."""
+        if (
+            self.wanted <= self._end.height
+            or self._asked is not None
+            or self._waiting_bytes >= WAITING_BYTES_MAX
+        ):
+            return None
+        others = [node for node in members if node != self._node_id]
+        if leader in others:
+            others.remove(leader)
+            others.insert(0, leader)
+        if not others:
+            return None
+        self._asked = others[self._turn % len(others)]
+        self._since_asked = 0
+        return self._asked, BlocksWanted(self._end.height, self._end.tree.size)
+
+    def receive(
+        self, sender: NodeId, message: CertifiedBlocks
+    ) -> tuple[ProvedBlock, ...] | Contradicted:
+        """Blocks arrived: those that are proved, now waiting, or what contradicts this ledger.
+
+        From anyone who was not asked, or who proves nothing, they are none; the next member is
+        asked then, after ASK_AGAIN_TICKS.
+        """
+        if sender != self._asked or message.height != self._end.height:
+            return ()
+        try:
+            end, proved, certificate = prove(self._ledger_id, self._end, message)
+            self._check_signatures(certificate)
+        except (Malformed, ProofMismatch, CertificateRefused):
+            self._turn += 1
+            return self._contradicted(message) or ()
+        self._asked = None
+        self._end = end
+        self.waiting.extend(proved)
+        self._waiting_bytes += sum(len(raw) for block in proved for raw in block.records)
+        return proved
+
+    def _contradicted(self, message: CertifiedBlocks) -> Contradicted | None:
+        """Whether the certificate itself, good by the voters here, proves another branch."""
+        tip = self._chain.tip
+        if self._end.height != tip.height or not message.path_before:
+            return None
+        ours = self._chain.checkpoint()
+        try:
+            certificate = parse_certificate(message.certificate)
+            sets = tip.voters.sets()
+            check_form(certificate, ledger_id=self._ledger_id, voter_sets=sets)
+            self._check_signatures(certificate)
+        except (Malformed, CertificateRefused):
+            return None
+        if contradict(ours, certificate.checkpoint, message.path_before):
+            return Contradicted(certificate, ours, message.path_before)
+        return None
+
+    def _check_signatures(self, certificate: Certificate) -> None:
+        """Raises CertificateRefused if one does not fit; the one checked last is good."""
+        data = certificate.to_bytes()
+        if data == self._checked:
+            return
+        for entry in certificate.signers:
+            message = cosignature_message(certificate.checkpoint, entry.timestamp_s)
+            if not self._check(entry.node_id, message, entry.signature):
+                raise CertificateRefused("certificate", "a signature does not fit")
+        self._checked = data
+
+    def _tip(self) -> _End:
+        tip = self._chain.tip
+        return _End(tip.height, tip.block_hash, tip.tree(), tip.voters)
+
+
+def prove(
+    ledger_id: bytes, start: _End, message: CertifiedBlocks
+) -> tuple[_End, tuple[ProvedBlock, ...], Certificate]:
+    """The blocks that the certificate proves, where they end, and the certificate (rules 1 and 2).
+
+    Its signatures are still to be checked.
+
+    Raises Malformed, ProofMismatch or CertificateRefused if they are not proved.
+    """
+    if not message.blocks:
+        raise Malformed("certified blocks", "there are none")
+    certificate = parse_certificate(message.certificate)
+    end = start
+    proved: list[ProvedBlock] = []
+    for block in message.blocks:
+        if end.voters != start.voters:
+            raise Malformed("certified blocks", "voters change before the certificate's block")
+        header, end = _next(ledger_id, end, block)
+        own = certificate if header.height == certificate.height else None
+        proved.append(ProvedBlock(header, block.header, block.records, own))
+    if end.voters != start.voters and end.height != certificate.height:
+        raise Malformed("certified blocks", "voters change before the certificate's block")
+    if end.height == certificate.height and end.tree.size != certificate.tree_size:
+        raise ProofMismatch("certified blocks", "the certificate has another tree size")
+    check_consistency(
+        old_size=end.tree.size,
+        old_root=end.tree.root(),
+        new_size=TreeSize(certificate.tree_size),
+        new_root=certificate.root,
+        proof=message.path,
+    )
+    sets = required_sets(start.voters, end.voters)
+    check_form(certificate, ledger_id=ledger_id, voter_sets=sets)
+    return end, tuple(proved), certificate
+
+
+def _next(ledger_id: bytes, end: _End, block: ServedBlock) -> tuple[BlockHeader, _End]:
+    """The block's header, if it follows `end`, and the end after it."""
+    header = parse_block_header(block.header)
+    follows = (
+        header.ledger_id == ledger_id
+        and header.height == end.height + 1
+        and header.previous_hash == end.block_hash
+        and header.tree_size == end.tree.size
+        and header.record_count == len(block.records)
+    )
+    if not follows:
+        raise Malformed("certified blocks", f"block {header.height} does not follow")
+    hashes = [leaf_hash(parse_record(raw).leaf_bytes) for raw in block.records]
+    tree = end.tree.extend((*hashes, leaf_hash(block.header)))
+    return header, _End(header.height, block_hash(block.header), tree, header.voters)

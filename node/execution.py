@@ -1,0 +1,161 @@
+"""Executing what is committed: entries of the Raft log, or blocks that a certificate proves.
+
+Both ways lead to the same block. After an entry the core hears that it is applied; after proved
+blocks it installs the place of the last one. What changes who takes part is adopted at once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from consensus import EntryPoint, Logged, Raft
+from contracts.consortium import step_between
+from ledger.entries import Entry, parse_entry
+from ledger.types import Height
+from node import ports
+from node.catching_up import CatchingUp, ProvedBlock
+from node.chain import Appended, Chain
+from node.cosigning import Cosigning
+from node.errors import LedgerDiverged
+from node.intake import Intake
+from node.membership import Membership
+from node.write_buffer import WriteBuffer
+
+SIGN_BACKLOG_MAX = 64
+"""Committed entries still to execute above which this node, catching up, signs no checkpoint."""
+
+
+class Execution:
+    """Executes in order, as long as the next batch has room.
+
+    backlog: committed entries still to execute, in order. announce(effect): once it is durable.
+    """
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        raft: Raft,
+        intake: Intake,
+        cosigning: Cosigning,
+        membership: Membership,
+        catching_up: CatchingUp,
+        buffer: WriteBuffer,
+        gathered_bytes_max: int,
+        announce: Callable[[ports.Effect], None],
+    ) -> None:
+        self._chain = chain
+        self._raft = raft
+        self._intake = intake
+        self._cosigning = cosigning
+        self._membership = membership
+        self._catching_up = catching_up
+        self._buffer = buffer
+        self._gathered_bytes_max = gathered_bytes_max
+        self._announce = announce
+        self.backlog: deque[Logged] = deque()
+        self._to_install: EntryPoint | None = None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may gather for the next batch."""
+        return self._buffer.gathered_bytes < self._gathered_bytes_max
+
+    @property
+    def wants_entries(self) -> bool:
+        """Whether the core may hand out more committed entries."""
+        return self.has_room and len(self.backlog) < SIGN_BACKLOG_MAX
+
+    def take(self, committed: Iterable[Logged]) -> None:
+        """Entries are committed; their signatures are checked from now on at the latest."""
+        for logged in committed:
+            self.backlog.append(logged)
+            self._intake.prepare(content(logged).records)
+
+    def execute(self, *, sign: bool) -> bool:
+        """Executes what is ready; whether there was something. sign: as `Cosigning.executed`."""
+        worked = False
+        while self.has_room and (self._execute_entry(sign=sign) or self._execute_proved()):
+            worked = True
+        self._install()
+        return worked
+
+    def _execute_entry(self, *, sign: bool) -> bool:
+        while self.backlog and self.backlog[0].entry.index <= self._chain.tip.height:
+            self.backlog.popleft()
+        if not self.backlog or self.backlog[0].entry.index != self._chain.tip.height + 1:
+            return False
+        entry = content(self.backlog[0])
+        candidates = self._intake.candidates(entry.records)
+        if candidates is None:
+            return False
+        self._install()
+        logged = self.backlog.popleft()
+        appended = self._chain.execute(
+            term=logged.entry.term, entry_hash=logged.hash, entry=entry, candidates=candidates
+        )
+        self._raft.applied_to(logged.entry.index)
+        self._intake.executed(appended, entry.records, candidates)
+        gather = len(self.backlog) < SIGN_BACKLOG_MAX
+        self._cosigning.executed(appended, gather=gather, sign=sign)
+        if self._membership.executed(appended):
+            self._raft.adopt(self._membership.configuration())
+            self._announce(ports.MembersChanged())
+        self._catching_up.executed()
+        return True
+
+    def _execute_proved(self) -> bool:
+        self._catching_up.executed()
+        if not self._catching_up.waiting:
+            return False
+        block = self._catching_up.waiting[0]
+        if block.header.previous_hash != self._chain.tip.block_hash or self._is_other(block):
+            self._catching_up.start_over()
+            return False
+        candidates = self._intake.candidates(block.records)
+        if candidates is None:
+            return False
+        header = block.header
+        step = step_between(self._chain.tip.voters, header.voters)
+        appended = self._chain.execute(
+            term=header.term,
+            entry_hash=header.entry_hash,
+            entry=Entry(header.time_ms, step, block.records),
+            candidates=candidates,
+        )
+        if appended.block.header_bytes != block.header_bytes:
+            raise LedgerDiverged(f"block {header.height} executes to another one here")
+        self._intake.executed(appended, block.records, candidates)
+        self._proved(block, appended)
+        return True
+
+    def _is_other(self, block: ProvedBlock) -> bool:
+        """Whether another entry is known as committed for this block's place.
+
+        Some leader lied. The entry is executed, and then a certificate contradicts this ledger.
+        """
+        height = block.header.height
+        if not self._raft.compacted_index < height <= self._raft.commit_index:
+            return False
+        return self._raft.entry(height).hash != block.header.entry_hash
+
+    def _proved(self, block: ProvedBlock, appended: Appended) -> None:
+        header = block.header
+        self._cosigning.executed(appended, gather=False, sign=False)
+        if block.certificate is not None:
+            self._cosigning.adopt(block.certificate)
+            self._announce(ports.Certified(Height(header.height)))
+        if self._membership.executed(appended):
+            self._announce(ports.MembersChanged())
+        self._to_install = EntryPoint(header.height, header.term, header.entry_hash)
+        self._catching_up.executed()
+
+    def _install(self) -> None:
+        """Tells the core where the executed blocks end; the same batch holds both (P40)."""
+        point, self._to_install = self._to_install, None
+        if point is not None:
+            self._raft.install(point, self._membership.configuration())
+
+
+def content(logged: Logged) -> Entry:
+    """An entry's content; consensus let it in by the same parser."""
+    return parse_entry(logged.entry.data)

@@ -1,0 +1,81 @@
+"""Who takes part, as the executed blocks say, and for how long a node that left is still served.
+
+A node that is retired goes on until the block that leaves it out of the voters is certified; then
+it stops, and its key is spent. Its peers serve it until it has shown that it executed that block,
+and send it the certificate last; one that never shows it is refused after so many blocks.
+"""
+
+from consensus import Configuration
+from contracts.consortium import departing_nodes, nodes
+from contracts.state import DEPARTING_NODES, NODES
+from ledger.types import Height, NodeId
+from node.chain import Appended, Chain
+from node.cosigning import Cosigning
+
+DEPARTING_BLOCKS_MAX = 1_000
+"""Certified blocks after the one that a node left with, beyond which it is served no more."""
+
+
+class Membership:
+    """members: every node that may connect, this one included; sorted."""
+
+    __slots__ = ("_chain", "_cosigning", "_left", "_node_id", "_refused", "members")
+
+    def __init__(self, node_id: NodeId, chain: Chain, cosigning: Cosigning) -> None:
+        self._node_id = node_id
+        self._chain = chain
+        self._cosigning = cosigning
+        self._left: dict[NodeId, Height] = {}
+        self._refused: set[NodeId] = set()
+        self.members: tuple[NodeId, ...] = ()
+        self._review()
+
+    def executed(self, appended: Appended) -> bool:
+        """A block was executed; whether it changed who takes part."""
+        writes = appended.block.writes
+        voters = appended.block.header.voters
+        if voters == appended.voters_before and not (NODES in writes or DEPARTING_NODES in writes):
+            return False
+        self._review()
+        return True
+
+    def certified(self) -> tuple[NodeId, ...]:
+        """Blocks were certified: who is to be refused from now on."""
+        done = tuple(node for node in sorted(self._left) if self._has_all(node))
+        for node in done:
+            del self._left[node]
+            self._refused.add(node)
+        if done:
+            self._review()
+        return done
+
+    def is_retired(self, certified_height: int) -> bool:
+        """Whether this node has left, by a block at or below this certified height."""
+        left = self._left.get(self._node_id)
+        return left is not None and certified_height >= left
+
+    def configuration(self) -> Configuration:
+        """Everyone's part in consensus, as of the chain's tip."""
+        voters = self._chain.tip.voters
+        voting = {*voters.voters, *voters.incoming}
+        learners = tuple(node for node in self.members if node not in voting)
+        return Configuration(voters.voters, voters.incoming, learners)
+
+    def _review(self) -> None:
+        view, tip = self._chain.view, self._chain.tip
+        voting = {*tip.voters.voters, *tip.voters.incoming}
+        departing = departing_nodes(view)
+        for node in departing:
+            if node not in voting and node not in self._left and node not in self._refused:
+                self._left[node] = Height(tip.height)
+        served = {*nodes(view), *voting, *departing} - self._refused
+        self.members = tuple(sorted(served))
+
+    def _has_all(self, node: NodeId) -> bool:
+        left, certified = self._left[node], self._cosigning.certified_height
+        if certified < left or node == self._node_id:
+            return False
+        shown = self._cosigning.newest_of(node)
+        return (shown is not None and shown.height >= left) or (
+            certified >= left + DEPARTING_BLOCKS_MAX
+        )

@@ -1,0 +1,27 @@
+"""The replica's numbers, all in one place; `node.config` says how an operator sets them."""
+
+from dataclasses import dataclass, field
+
+from consensus import Settings
+from ledger.entries import ENTRY_BYTES_MAX
+from node.intake import IntakeLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSettings:
+    """The replica's numbers.
+
+    consensus: of `consensus.Settings`. block_records_max, block_bytes_max: of one proposed entry.
+    proposals_in_flight_max: uncommitted entries a leader has before it lets records gather.
+    intake: limits of records under way. gathered_bytes_max: writes that may gather for the next
+    batch before execution pauses. log_entries_kept: certified entries that stay in the Raft log
+    for peers that are a little behind; who is further behind gets blocks.
+    """
+
+    consensus: Settings = field(default_factory=Settings)
+    block_records_max: int = 2_000
+    block_bytes_max: int = ENTRY_BYTES_MAX // 2
+    proposals_in_flight_max: int = 2
+    intake: IntakeLimits = field(default_factory=IntakeLimits)
+    gathered_bytes_max: int = 32 * 1024 * 1024
+    log_entries_kept: int = 1_000

@@ -1,0 +1,292 @@
+"""Nodes that join and leave a running cluster: governance decides, the replicas carry it out."""
+
+from typing import Any
+
+import pytest
+from builders import joining_enrolment, node_description
+
+from consensus import Role, Settings
+from consensus.types import Tick
+from contracts.consortium import target_voters
+from contracts.governance import Ballot, Propose, proposal
+from contracts.membership import AdmitNode, ChangeVoters, ReplaceNode, RetireNode
+from ledger.certificates import check_form, parse_certificate, required_sets
+from ledger.types import Height
+from node import ports
+from node.settings import ReplicaSettings
+from node.standing import Standing
+from sim.clients import EXPIRING, dataset_record
+from sim.faults import Faults
+from sim.ledgers import check_acknowledged, check_agreement
+from sim.world import CLOCK_MS, Disk, Options, Process, World
+
+KEPT = ReplicaSettings(consensus=Settings(election_ticks=Tick(10)), log_entries_kept=10)
+
+
+class Growing(World):
+    """A world that later nodes join. Who is no member of the other is not connected to it."""
+
+    def __init__(self, seed: int, options: Options) -> None:
+        self.ended: list[tuple[bytes, str]] = []
+        super().__init__(seed, options, settings=KEPT)
+
+    def join(self, department: str, number: int) -> bytes:
+        """A new node of a founder's department starts, without a word of it on the ledger."""
+        node = node_description(department, number).node_id
+        self.nodes = tuple(sorted((*self.nodes, node)))
+        self.disks[node] = Disk()
+        self.skew[node] = self.skew_max[node] = 0
+        self.lives[node] = 0
+        self.certified[node] = 0
+        self.department_of[node] = department
+        self.number_of[node] = number
+        self.watch.admitted(node)
+        self.start(node)
+        return node
+
+    def knows(self, node: bytes, other: bytes) -> bool:
+        process = self.processes.get(node)
+        return process is not None and other in process.replica.members
+
+    def connect(self, one: bytes, other: bytes) -> None:
+        if self.knows(one, other) and self.knows(other, one):
+            super().connect(one, other)
+
+    def _send(self, place: bytes, peer: bytes, message: Any) -> None:
+        if self.knows(place, peer):
+            super()._send(place, peer, message)
+
+    def _arrive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
+        if self.knows(peer, place):
+            super()._arrive(place, peer, message, number)
+
+    def _do(self, place: bytes, process: Process, effect: Any) -> None:
+        if isinstance(effect, ports.MembersChanged):
+            for other in self.nodes:
+                if other != place:
+                    self.at(5, self.connect, place, other)
+        elif isinstance(effect, ports.KeySpent):
+            self.ended.append((place, effect.standing))
+        super()._do(place, process, effect)
+
+
+def leader(world: World) -> bytes | None:
+    for node, process in world.processes.items():
+        if process.replica.raft.role is Role.LEADER:
+            return node
+    return None
+
+
+def started(seed: int, *, nodes: int = 3, **options: Any) -> Growing:
+    world = Growing(seed, Options(nodes=nodes, **options))
+    assert world.run(10_000, stop=lambda: leader(world) is not None)
+    return world
+
+
+def accepted(world: World, department: str, kind: str, body: Any, number: int = 0) -> bytes:
+    """A record of a department that everyone gets to hear of; its id."""
+    node = next(n for n, d in world.department_of.items() if d == department and n in alive(world))
+    record = world.consortium.record(
+        department,
+        kind,
+        body,
+        created_ms=CLOCK_MS + world.now_ms,
+        nonce=number.to_bytes(16, "big") if number else None,
+    )
+    taken = world.submit(node, record.to_bytes())
+    assert isinstance(taken, bytes)
+    assert world.run(world.now_ms + 30_000, stop=lambda: taken in world.acknowledged), kind
+    return taken
+
+
+def alive(world: World) -> list[bytes]:
+    return [
+        node
+        for node, process in world.processes.items()
+        if process.replica.standing is not Standing.RETIRED
+    ]
+
+
+def decide(world: World, action: Any) -> None:
+    first, *others = world.consortium.departments
+    decision = accepted(world, first, "consortium.propose", Propose(action, "as agreed"))
+    for name in others:
+        if not is_decided(world, decision):
+            accepted(world, name, "consortium.ballot", Ballot(decision, True))
+    assert is_decided(world, decision)
+
+
+def is_decided(world: World, proposal_id: bytes) -> bool:
+    """Whether any node has executed the ballot that decided."""
+    known = (proposal(p.replica.chain.view, proposal_id) for p in world.processes.values())
+    return any(each is not None and each.status == "decided" for each in known)
+
+
+def voters(world: World) -> set[tuple[tuple[bytes, ...], ...]]:
+    return {world.processes[node].replica.chain.tip.voters.sets() for node in alive(world)}
+
+
+def settled(world: World) -> bool:
+    heights = {world.processes[node].replica.durable_height for node in alive(world)}
+    certified = {world.certified[node] for node in alive(world)}
+    return len(heights) == 1 and certified == heights
+
+
+def written(world: World, number: int) -> None:
+    node = alive(world)[0]
+    taken = world.submit(node, dataset_record(world, node, EXPIRING * number))
+    assert isinstance(taken, bytes)
+    assert world.run(world.now_ms + 30_000, stop=lambda: taken in world.acknowledged)
+    assert world.run(world.now_ms + 30_000, stop=lambda: settled(world))
+
+
+def admit(world: Growing, department: str, number: int) -> bytes:
+    node = world.join(department, number)
+    enrolment = joining_enrolment(world.consortium.ledger_id, department, number)
+    decide(world, AdmitNode(enrolment.signed()))
+    return node
+
+
+def check_voter_certificates(world: World) -> int:
+    """Every change of voters has its own certificate, by both sets, at every node that is up."""
+    changes = 0
+    for node in alive(world):
+        chain = world.processes[node].replica.chain
+        for height in range(1, chain.tip.height + 1):
+            if not chain.changes_voters(Height(height)):
+                continue
+            value = world.disks[node].get(b"c" + height.to_bytes(8, "big"))
+            assert value is not None, "a change of voters has no certificate of its own"
+            sets = required_sets(
+                chain.voters_at(Height(height - 1)), chain.voters_at(Height(height))
+            )
+            certificate = parse_certificate(value)
+            check_form(certificate, ledger_id=world.consortium.ledger_id, voter_sets=sets)
+            changes += 1
+    return changes
+
+
+def test_a_new_node_is_admitted_learns_everything_and_becomes_a_voter() -> None:
+    world = started(1)
+    for number in range(40):
+        written(world, number)
+    node = admit(world, "health", 1)
+    replica = world.processes[node].replica
+    assert world.run(world.now_ms + 30_000, stop=lambda: settled(world)), "it catches up"
+    assert replica.raft.compacted_index > 10, "by certified blocks, for the log is trimmed"
+    founders = world.consortium.node_ids
+    decide(world, ChangeVoters((node,), ()))
+    wanted = (tuple(sorted((*founders, node))),)
+    assert world.run(world.now_ms + 30_000, stop=lambda: voters(world) == {wanted})
+    written(world, 100)
+    assert node in {at for at, _ in world.watch.signed_checkpoints}
+    world.crash(next(n for n in founders if n != leader(world)))
+    written(world, 101)
+    assert check_voter_certificates(world) >= 2 * 3
+    check_agreement(world)
+
+
+def test_a_replaced_node_stops_after_the_block_that_leaves_it_out_is_certified() -> None:
+    world = started(2)
+    old = world.consortium.checkpoint_signer("health").public_key
+    new = world.join("health", 1)
+    enrolment = joining_enrolment(world.consortium.ledger_id, "health", 1)
+    decide(world, ReplaceNode(old, enrolment.signed(), votes=True))
+    kept = [node for node in world.consortium.node_ids if node != old]
+    wanted = (tuple(sorted((*kept, new))),)
+    assert world.run(world.now_ms + 60_000, stop=lambda: (old, "retired") in world.ended)
+    chain = world.processes[old].replica.chain
+    assert old not in chain.tip.voters.voters and not chain.tip.voters.incoming
+    assert world.certified[old] >= next(
+        height for height in range(chain.tip.height, 0, -1) if chain.changes_voters(Height(height))
+    )
+    assert world.run(world.now_ms + 30_000, stop=lambda: voters(world) == {wanted})
+    written(world, 7)
+    assert leader(world) in (*kept, new)
+    assert world.run(
+        world.now_ms + 30_000,
+        stop=lambda: not any(world.knows(node, old) for node in alive(world)),
+    ), "it is served no more"
+    check_agreement(world)
+    check_acknowledged(world, {node: world.disks[node] for node in alive(world)})
+
+
+def test_a_leader_that_is_retired_hands_over_and_stops() -> None:
+    world = started(3, nodes=5)
+    old = leader(world)
+    assert old is not None
+    decide(world, RetireNode(old))
+    assert world.run(world.now_ms + 60_000, stop=lambda: (old, "retired") in world.ended)
+    written(world, 5)
+    assert leader(world) not in (None, old)
+    check_agreement(world)
+
+
+def test_joint_voters_are_not_entered_before_the_new_ones_have_signed() -> None:
+    world = started(4)
+    enrolled = []
+    for number in (1, 2, 3, 4):
+        enrolment = joining_enrolment(world.consortium.ledger_id, "health", number)
+        decide(world, AdmitNode(enrolment.signed()))
+        enrolled.append(enrolment.enrolment.department.nodes[0].node_id)
+        world.disks[enrolled[-1]] = Disk()
+    decide(world, ChangeVoters(tuple(sorted(enrolled)), ()))
+    for number in range(5):
+        written(world, number)
+    chain = world.processes[world.nodes[0]].replica.chain
+    assert len(target_voters(chain.view)) == 7
+    assert chain.tip.voters.incoming == () and len(chain.tip.voters.voters) == 3
+    world.join("health", 1)
+    assert world.run(
+        world.now_ms + 60_000,
+        stop=lambda: all(len(sets[0]) == 7 for sets in voters(world)),
+    )
+    check_agreement(world)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_voters_change_under_crashes_and_a_bad_network(seed: int) -> None:
+    world = started(
+        seed,
+        loss=0.05,
+        duplication=0.1,
+        delay_ms=(0, 15),
+        disk_ms=(0, 10),
+        kinds=("crash", "crash-between-effects", "isolation"),
+        restart_ms=100,
+    )
+    faults = Faults(world)
+    new = admit(world, "housing" if "housing" in world.consortium.departments else "health", 1)
+    old = world.consortium.node_ids[0]
+    world.options.crash_at_write = 0.02
+    decide(world, ChangeVoters((new,), ()))
+    for number in range(10):
+        world.run(world.now_ms + 200)
+        faults.strike()
+        written_if_possible(world, number)
+    world.options.crash_at_write = 0.0
+    faults.heal()
+    world.run(world.now_ms + 3_000)
+    for node in world.nodes:
+        if node not in world.processes:
+            world.start(node)
+    assert world.run(
+        world.now_ms + 60_000, stop=lambda: all(len(sets[0]) == 4 for sets in voters(world))
+    )
+    decide(world, ChangeVoters((), (old,)))
+    assert world.run(
+        world.now_ms + 60_000,
+        stop=lambda: all(sets == voters_without(world, old) for sets in voters(world)),
+    )
+    written(world, 77)
+    check_voter_certificates(world)
+    check_agreement(world)
+
+
+def written_if_possible(world: World, number: int) -> None:
+    node = next(iter(world.processes))
+    world.submit(node, dataset_record(world, node, 1_000 + number))
+
+
+def voters_without(world: World, old: bytes) -> tuple[tuple[bytes, ...], ...]:
+    return (tuple(sorted(node for node in world.nodes if node != old)),)
