@@ -39,7 +39,9 @@ class Vault:
         self._cipher = ChaCha20Poly1305(identity.derive("vault"))
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = plyvel.DB(str(path), create_if_missing=True, paranoid_checks=True)
+            self._db = plyvel.DB(
+                str(path), create_if_missing=True, paranoid_checks=True, compression=None
+            )
         except plyvel.CorruptionError as error:
             raise StoreCorrupt(f"{path}: {error}") from None
         except (plyvel.Error, OSError) as error:
