@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-fast faults histories fuzz mutants check bench leader-loss soak fmt clean lock
+.PHONY: help setup demo test test-fast faults histories exhaustive fuzz mutants check bench leader-loss soak fmt clean lock
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ fuzz: $(STAMP) ## What peers may send, fuzzed with coverage (SECONDS=60, CORPUS=
 
 mutants: $(STAMP) ## Change the consensus core one thing at a time; the tests must notice (PATTERN="consensus.log*")
 	WORKERS=$(WORKERS) bash .ci/mutants $(PATTERN)
+
+exhaustive: $(STAMP) ## Every interleaving of three cores within large bounds (BOUNDS="late writes"); about an hour
+	PYTHONPATH=tests $(BIN)/python -m exhaustive $(if $(BOUNDS),"$(BOUNDS)")
 
 soak: $(STAMP) ## The simulator for as long as SEEDS says
 	$(PYTEST) -m soak --timeout 0 -s

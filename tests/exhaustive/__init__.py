@@ -1,0 +1,1 @@
+"""Every interleaving of the consensus core within stated bounds."""
