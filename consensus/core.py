@@ -207,9 +207,9 @@ class Raft(State):
         point: a committed place. configuration: the one in force there (P33).
         False: the driver was there already, and nothing changes (P38). Otherwise everything up to
         `point` counts as executed: it is never handed out again, and what was handed out of it is
-        not to be executed any more. The log keeps what follows
-        `point` if it holds `point`, else it begins there. Term and vote stay (P39). State and what
-        `take_unwritten` says next belong in one write (P40).
+        not to be executed any more. The log keeps what follows `point` if it holds `point`, else it
+        begins there. Term and vote stay (P39). The state and what `take_unwritten` says next belong
+        in one write (P40).
         """
         if point.index <= self._applied:
             return False
