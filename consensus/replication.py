@@ -38,9 +38,7 @@ class Replicator:
             if node != self._own_id
         }
 
-    def next_message(
-        self, peer: NodeId, *, even_empty: bool = False
-    ) -> Append | SnapshotOffer | None:
+    def next_message(self, peer: NodeId, *, even_empty: bool) -> Append | SnapshotOffer | None:
         """The next message for a peer, None if nothing may or needs to go.
 
         even_empty: an append without entries too, which carries the commit index.

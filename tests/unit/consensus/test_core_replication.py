@@ -689,6 +689,35 @@ def test_a_window_is_full_at_its_limits() -> None:
     assert not progress.refused(previous_index=4, agree_index=1)
 
 
+def everything(progress: Progress) -> tuple[object, ...]:
+    flight = (list(progress.in_flight), progress.in_flight_bytes)
+    waits = (progress.probed, progress.quiet_heartbeats, progress.silent_ticks, progress.offered)
+    return (progress.match, progress.next, progress.flow, *flight, *waits)
+
+
+def test_every_state_begins_with_nothing_under_way() -> None:
+    progress = Progress(next_index=5)
+    assert everything(progress) == (0, 5, Flow.PROBE, [], 0, False, 0, 0, 0)
+    progress.sent(last_index=5, size_bytes=9)
+    progress.heard()
+    assert everything(progress) == (0, 5, Flow.PROBE, [], 0, False, 0, 0, 0)
+    progress.acknowledged(7)
+    assert everything(progress) == (7, 8, Flow.REPLICATE, [], 0, False, 0, 0, 0)
+    progress.acknowledged(9)
+    assert everything(progress) == (9, 10, Flow.REPLICATE, [], 0, False, 0, 0, 0)
+    assert not progress.refused(previous_index=9, agree_index=1)
+    assert everything(progress) == (9, 10, Flow.REPLICATE, [], 0, False, 0, 0, 0)
+    progress.sent(last_index=10, size_bytes=9)
+    progress.heard()
+    progress.lost()
+    assert everything(progress) == (9, 10, Flow.PROBE, [], 0, False, 0, 0, 0)
+    progress.sent(last_index=10, size_bytes=9)
+    progress.lost()
+    assert everything(progress) == (9, 10, Flow.PROBE, [], 0, False, 0, 0, 0)
+    progress.offer(12)
+    assert everything(progress) == (9, 10, Flow.SNAPSHOT, [], 0, False, 0, 0, 12)
+
+
 def test_a_late_ack_does_not_end_probing() -> None:
     progress = Progress(next_index=9)
     progress.acknowledged(6)
