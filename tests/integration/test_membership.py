@@ -131,47 +131,34 @@ def test_a_node_down_past_the_trimmed_log_catches_up_and_a_lost_disk_comes_back_
     stop_and_verify(cluster)
 
 
-def test_nodes_of_two_protocol_versions_agree_and_the_old_one_is_upgraded(cluster: Cluster) -> None:
+def test_two_protocol_versions_agree_and_a_leader_that_is_stopped_hands_over(
+    cluster: Cluster,
+) -> None:
     old = cluster["tourism"]
     configure(old, "rpc", "protocol_version = 1")
     cluster.start()
-    for name in TITLES:
-        write(cluster[name], range(ord(name[1]) * 100, ord(name[1]) * 100 + 5))
+    for place, name in enumerate(TITLES):
+        write(cluster[name], range(10 * place, 10 * place + 4))
     wait_for(lambda: settled(cluster), "both versions to agree")
-    cluster.leader().kill()
-    up = [each for each in cluster.departments.values() if each.process is not None]
-    for department in up:
-        cluster.wait_ready(department)
-    write(up[0], range(2, 5))
-    for department in cluster.departments.values():
-        if department.process is None:
-            department.start()
-            cluster.wait_ready(department)
     old.stop()
     path = old.folder / "node.toml"
     path.write_text(path.read_text().replace("protocol_version = 1\n", ""))
     old.start()
     cluster.wait_ready(old)
-    write(old, range(6, 8))
-    stop_and_verify(cluster)
+    write(old, range(60, 62))
 
-
-def test_a_leader_that_is_stopped_hands_over_before_it_ends(cluster: Cluster) -> None:
-    cluster.start()
     leader = cluster.leader()
     others = [each for each in cluster.departments.values() if each is not leader]
     term = status(others[0])["term"]
     assert leader.process is not None
     leader.process.send_signal(signal.SIGTERM)
     leader.process.wait(20)
+    leader.process = None
     wait_for(
         lambda: any(status(each)["role"] == "leader" for each in others), "another node to lead"
     )
-    assert status(others[0])["term"] == term + 1
-    log = (leader.folder / "node.log").read_text()
-    assert "node stopped" in log
-    leader.process = None
-    write(others[0], range(2))
+    assert status(others[0])["term"] > term
+    write(others[0], range(70, 72))
     leader.start()
     cluster.wait_ready(leader)
     stop_and_verify(cluster)

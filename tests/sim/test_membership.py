@@ -290,3 +290,24 @@ def written_if_possible(world: World, number: int) -> None:
 
 def voters_without(world: World, old: bytes) -> tuple[tuple[bytes, ...], ...]:
     return (tuple(sorted(node for node in world.nodes if node != old)),)
+
+
+def test_a_leader_that_hands_over_is_followed_at_once_and_one_that_cannot_steps_down() -> None:
+    world = started(5)
+    old = leader(world)
+    assert old is not None
+    written(world, 1)
+    term = world.processes[old].replica.raft.term
+    world.give(old, world.processes[old].replica.hand_over)
+    assert world.run(world.now_ms + 60, stop=lambda: leader(world) not in (None, old))
+    new = leader(world)
+    assert new is not None and world.processes[new].replica.raft.term == term + 1
+    written(world, 2)
+    for other in world.nodes:
+        if other != new:
+            world.crash(other)
+    replica = world.processes[new].replica
+    for _ in range(2 * world.options.election_ticks):
+        world.give(new, replica.hand_over)
+        world.run(world.now_ms + 10)
+    assert not replica.leads
