@@ -345,6 +345,8 @@ class Exploration:
         if other.applied != one.applied:
             self._installed(changed, other.applied)
         facts = [all_facts[each] for each in after]
+        if other.role == "leader" == one.role and other.term == one.term:
+            match_rises(one, other)
         if other.role == "leader" and other.committed > one.committed:
             committed_on_quorum(one, other, facts)
         for place, peer in enumerate(after):
@@ -486,6 +488,14 @@ def held(peer: s.Facts, index: int, leader: s.Facts) -> bool:
         return False
     mine, theirs = leader.log[index - 1], peer.durable[index - 1]
     return mine is None or theirs is None or mine == theirs
+
+
+def match_rises(before: s.Facts, after: s.Facts) -> None:
+    """Within a term a leader never takes back what a peer acknowledged (P17)."""
+    known = dict(after.match)
+    for peer, match in before.match:
+        if known.get(peer, match) < match:
+            raise Broken(f"the leader of {after.term} lowers a match index")
 
 
 def committed_on_quorum(before: s.Facts, after: s.Facts, nodes: list[s.Facts]) -> None:

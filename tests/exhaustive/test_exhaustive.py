@@ -13,6 +13,11 @@ from exhaustive.states import PROPOSE, TIMEOUT, Facts, States, bits
 STATES_MAX = 60_000
 """Limit of states in one exploration here; a bound that holds more belongs to the large ones."""
 
+DEEP = {
+    "three terms and heartbeats": Bounds(terms=3, entries=0, timeouts=3, beats=1, settings=PLAIN)
+}
+"""Bounds that hold more than anybody waits for, and show some bugs early."""
+
 BUGS = {
     "an entry of an earlier term is committed by counting copies": "late writes",
     "a vote leaves before it is durable": "one term",
@@ -24,6 +29,9 @@ BUGS = {
     "an append that comes late removes what came after it": "one entry",
     "an acknowledgement says more than the message proved": "one crash",
     "a follower acknowledges before its copy is durable": "one term",
+    "a leader counts its own copy before it is durable": "one term",
+    "a refusal lowers what is known to be held": "one entry",
+    "a heartbeat commits what the follower may not hold": "three terms and heartbeats",
 }
 """Seeded bugs, and the bounds within which the exploration finds each, in seconds."""
 
@@ -42,7 +50,7 @@ def test_everything_within_small_bounds_keeps_every_invariant(name: str) -> None
 @pytest.mark.parametrize(("bug", "name"), BUGS.items(), ids=BUGS)
 def test_a_broken_line_is_found(bug: str, name: str) -> None:
     with seeded_by_name(bug), pytest.raises(Broken) as found:
-        Exploration((SMALL | LARGE)[name]).run(states_max=STATES_MAX)
+        Exploration((SMALL | LARGE | DEEP)[name]).run(states_max=STATES_MAX)
     assert "times out" in str(found.value), "the way that leads there is told"
 
 
