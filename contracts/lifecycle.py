@@ -7,6 +7,7 @@ they have not read; what stops or ends a whole grant names the grant alone.
 import msgspec
 
 from contracts.catalog import Dataset, dataset
+from contracts.consortium import out_of_force
 from contracts.context import Context
 from contracts.grants import (
     Act,
@@ -342,6 +343,9 @@ def _requestable(context: Context, body: GrantRequest) -> Dataset | Refusal:
         return Refusal("dataset-withdrawn", where)
     if body.provider == context.department:
         return Refusal("own-dataset", where)
+    absent = out_of_force(context.state, body.provider)
+    if absent is not None:
+        return absent
     if context.department in offered.offer.co_approvers:
         return Refusal("own-approval", f"{context.department} approves grants on {where}")
     if list(body.fields) != sorted(set(body.fields)):

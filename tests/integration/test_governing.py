@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from faults.load import settled, verify, wait_for
+from faults.load import offer, settled, verify, wait_for
 
 from cli.demo.cluster import Cluster, DemoFailed, Department, program, run
 
@@ -136,3 +136,96 @@ def test_an_enrolment_is_shown_with_what_people_compare(cluster: Cluster, tmp_pa
     body["action"]["enrolment"]["fingerprint"] = ""
     answer = httpx2.post(f"{health.url}/v1/proposals", json=body, headers=headers, trust_env=False)
     assert answer.json()["type"] == "urn:concordat:problem:invalid-request"
+
+
+def joined(cluster: Cluster, name: str) -> Department:
+    """A department with a node that is no founder's, started, to be admitted."""
+    http_port, rpc_port = cluster.spare_ports
+    made = Department(name, cluster.folder / name, http_port, rpc_port)
+    run(
+        program(
+            "concordat-node",
+            *("init", str(made.folder), "--join", str(cluster.genesis)),
+            *("--department", name, "--title", name.title()),
+            *("--rpc-address", f"{made.host}:{rpc_port}"),
+            *("--rpc-listen", f"{made.host}:{rpc_port}"),
+            *("--http-listen", f"{made.host}:{http_port}"),
+        )
+    )
+    for role in ("steward", "operator", "delegate"):
+        arguments = ("token", "add", role, "--role", role)
+        config = ("--config", str(made.folder / "node.toml"))
+        made.tokens[role] = run(program("concordat-node", *arguments, *config)).strip()
+    made.start()
+    return made
+
+
+def decided(cluster: Cluster, **action: Any) -> None:
+    """Proposed and approved by the founders until it is decided."""
+    first, *others = (cluster[name].client("delegate") for name in TITLES)
+    body = {"action": action, "reason": "as agreed"}
+    path = f"/v1/proposals/{first.post('/v1/proposals', body)['record_id']}"
+    for other in others:
+        if first.get(path, consistent=True)["status"] == "open":
+            other.post(f"{path}/ballot", {"approves": True})
+    assert first.get(path, consistent=True)["status"] == "decided"
+
+
+def known(department: Department) -> dict[str, Any]:
+    """The consortium as that node has it."""
+    found: dict[str, Any] = department.client("operator").get("/v1/consortium")
+    return found
+
+
+def node_of(cluster: Cluster, name: str) -> str:
+    """The id of a department's node."""
+    found: str = cluster[name].client("operator").get("/v1/status")["node_id"]
+    return found
+
+
+def roles(department: Department) -> dict[str, list[str]]:
+    """What each department's nodes are, as that node has it."""
+    return {
+        entry["department"]: [node["role"] for node in entry["nodes"]]
+        for entry in known(department)["departments"]
+    }
+
+
+def test_a_new_department_joins_and_votes_and_the_old_leader_is_voted_out(
+    cluster: Cluster,
+) -> None:
+    newcomer = joined(cluster, "fisheries")
+    cluster.departments["fisheries"] = newcomer
+    enrolment = json.loads((newcomer.folder / "enrolment.json").read_text())
+    decided(cluster, action="admit-department", enrolment=enrolment)
+    cluster.wait_ready(newcomer)
+    wait_for(lambda: settled(cluster), "the newcomer to have everything")
+    assert roles(newcomer)["fisheries"] == ["learner"]
+
+    leader = cluster.leader()
+    leaves, joins = node_of(cluster, leader.name), node_of(cluster, "fisheries")
+    decided(cluster, action="change-voters", joining=[joins], leaving=[leaves])
+    wait_for(
+        lambda: (
+            roles(newcomer)
+            == {name: ["learner" if name == leader.name else "voter"] for name in roles(newcomer)}
+            and not known(newcomer)["incoming"]
+        ),
+        "the voters to be others",
+    )
+    assert cluster.leader() is not leader
+    newcomer.client("steward").post("/v1/datasets", offer("catches"))
+    wait_for(lambda: settled(cluster), "all nodes to agree")
+
+    leader.kill()
+    newcomer.client("steward").post("/v1/datasets", offer("boats"))
+    leader.start()
+    cluster.wait_ready(leader)
+    decided(cluster, action="retire-node", node_id=leaves)
+    leader.stop()
+    for client in leader.clients.values():
+        client.close()
+    del cluster.departments[leader.name]
+    newcomer.client("steward").post("/v1/datasets", offer("ports"))
+    audit = ("audit", "verify", str(leader.folder / "data"), "--genesis", str(cluster.genesis))
+    assert "the voters changed 2 times" in run(program("concordat", *audit, "--forget"))

@@ -112,6 +112,11 @@ def a_request_of_a_suspended_department(council: Council) -> Sent:
 
 
 @refused("department-suspended")
+def a_request_to_a_suspended_provider(council: Council) -> Sent:
+    return suspended(council, PROVIDER).sign(CONSUMER, "grant.request", wanted())
+
+
+@refused("department-suspended")
 def a_receipt_under_a_suspended_consumers_grant(council: Council) -> Sent:
     return suspended(council, CONSUMER).receipts()
 
