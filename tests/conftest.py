@@ -69,3 +69,31 @@ def unable(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+SIMULATED = []
+"""What the simulator met, once a test has noted something (`sim.reporting`)."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Counts what the simulator met, from whichever worker the report comes."""
+    if any(name.startswith("simulated ") for name, _ in report.user_properties):
+        from sim.reporting import Simulated
+
+        if not SIMULATED:
+            SIMULATED.append(Simulated())
+        SIMULATED[0].add(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A kind of fault that a whole simulation never met fails the session."""
+    if SIMULATED and SIMULATED[0].missing() and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the kinds of fault and how often they struck."""
+    for simulated in SIMULATED:
+        terminalreporter.section("simulated")
+        for line in simulated.lines():
+            terminalreporter.write_line(line)

@@ -7,9 +7,13 @@ went back never comes back under its key; so many may be lost that a majority is
 
 from collections.abc import Callable
 
+from consensus import Role
 from consensus import messages as m
+from consensus.ready import TransferRefused
 from ledger import store_keys
+from ledger.types import NodeId
 from node.messages import CertificateNews, Cosignatures, Forward
+from node.replica import Replica
 from sim.disk import Disk
 from sim.options import LOSING
 from sim.world import World
@@ -161,6 +165,16 @@ class Faults:
         world.at(length, world.resume, place, process.life)
         return True
 
+    def _transfer(self, _: bytes) -> bool:
+        """The leader is told to hand over, to anybody (P13, P14)."""
+        world = self._world
+        for place, process in world.processes.items():
+            raft = process.replica.raft
+            if raft.role is Role.LEADER and not process.paused and raft.transferee is None:
+                target = world.tape.choice(world.nodes)
+                return world.give(place, hand_over, process.replica, target) is None
+        return False
+
     # Disks.
 
     def _fail_next(self, place: bytes, kind: str) -> bool:
@@ -256,3 +270,10 @@ class Faults:
         most = world.options.clock_jump_ms
         world.set_skew(place, world.tape.choice((0, 1, -1)) * world.tape.below(most + 1))
         return True
+
+
+def hand_over(replica: Replica, target: bytes) -> TransferRefused | None:
+    """A leader begins to hand over, as the replica does before it stops."""
+    refused = replica.raft.transfer(NodeId(target))
+    replica._turn()
+    return refused

@@ -1,3 +1,3 @@
-"""The kinds of run there are."""
+"""The kinds of run there are: where everybody is honest and things break, and where some lie."""
 
-MODES = ("crash",)
+MODES = ("crash", "byzantine")

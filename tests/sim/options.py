@@ -12,7 +12,7 @@ from sim.tape import Tape
 TICK_MS = 10
 
 NETWORK = ("halves", "isolation", "one-way", "deaf", "mute", "partial", "filter", "reconnect")
-PROCESS = ("crash", "crash-between-effects", "restart-all", "pause")
+PROCESS = ("crash", "crash-between-effects", "restart-all", "pause", "transfer")
 DISK = ("fsync-failed", "fsync-failed-kept", "disk-full", "slow-disk")
 LOSING = ("bit-rot", "misdirected-read", "store-went-back", "lost-disk")
 CLOCK = ("clock-jump",)
@@ -28,6 +28,8 @@ class Options:
     delay_ms, disk_ms, verify_ms: shortest and longest. long_delay: share of messages that come up
     to ten election timeouts late. late_copy: share of messages that come once more, as late.
     wire: messages are encoded and decoded on each hop. real_keys: Ed25519 instead of a stand-in.
+    drift_ms: how much shorter a node's tick may be than another's. mixed: some nodes are of an
+    older version and do not ask before they stand (PreVote), as in a rolling upgrade.
     kinds: the faults that strike, each as likely. small: windows and limits are small.
     watermark_lag: share of crashes that lose the newest watermark.
     """
@@ -45,6 +47,7 @@ class Options:
     verify_ms: tuple[int, int] = (0, 2)
     clock_skew_ms: int = 0
     clock_jump_ms: int = 0
+    drift_ms: int = 0
     crash_at_write: float = 0.0
     torn: float = 0.0
     watermark_lag: float = 0.0
@@ -58,6 +61,7 @@ class Options:
     small: bool = False
     wire: bool = False
     real_keys: bool = False
+    mixed: bool = False
 
     @property
     def timeout_ms(self) -> int:
@@ -84,6 +88,7 @@ class Options:
             verify_ms=tape.choice(((0, 1), (0, 20))),
             clock_skew_ms=tape.choice((0, 50, 1_500, 3_000)),
             clock_jump_ms=tape.choice((100, 1_500, 60_000)),
+            drift_ms=tape.choice((0, 0, 1, 4)),
             crash_at_write=tape.choice((0.0, 0.0, 0.01, 0.05)),
             torn=tape.choice((0.3, 0.0)),
             watermark_lag=tape.choice((0.0, 0.3)),
@@ -96,13 +101,105 @@ class Options:
             small=tape.chance(0.3),
             wire=tape.chance(0.1),
             real_keys=tape.chance(0.02),
+            mixed=tape.chance(0.1),
         )
         options.kinds = _some(tape, NETWORK) + _some(tape, PROCESS) + _some(tape, DISK)
         if tape.chance(0.4):
             options.kinds += _some(tape, LOSING)
         if tape.chance(0.3):
             options.kinds += CLOCK
+        tape.choice(TEMPERS)(options, tape)
+        if options.nodes == 1:
+            options.client_gap_ms = max(1, options.client_gap_ms // 10)
         return options
+
+    @classmethod
+    def drawn_for_liars(cls, tape: Tape) -> "Options":
+        """A seed's options where some nodes lie: fewer faults, so that both sides get far."""
+        options = cls.drawn(tape)
+        options.nodes = options.voters = tape.choice((3, 4, 5))
+        options.kinds = tuple(kind for kind in options.kinds if kind not in (*LOSING, *CLOCK))
+        options.clock_skew_ms = 0
+        options.loss = tape.choice((0.0, 0.0, 0.02))
+        options.long_delay = tape.choice((0.0, 0.01))
+        options.fault_gap_ms = tape.choice((3, 1, 6)) * options.timeout_ms
+        options.client_gap_ms = max(1, options.timeout_ms // tape.choice((4, 16)))
+        options.mixed = options.real_keys = False
+        return options
+
+
+def _as_drawn(options: Options, tape: Tape) -> None:
+    """No temper."""
+
+
+def _many_elections(options: Options, tape: Tape) -> None:
+    """Leaders fall soon after they have written something (Figure 8 of the Raft paper)."""
+    options.election_ticks = 4
+    options.heartbeat_ticks = 1
+    options.fault_gap_ms = tape.choice((2, 1, 4)) * options.timeout_ms
+    options.client_gap_ms = tape.choice((1, 2)) * options.timeout_ms // 4
+    options.restart_ms = tape.choice((1, 4)) * options.timeout_ms
+    options.heal_share = 0.5
+    options.kinds = ("crash", "isolation", "halves", "filter")
+
+
+def _slow_disks(options: Options, tape: Tape) -> None:
+    """A write takes as long as an election: much happens while one is under way (P21)."""
+    options.election_ticks = 4
+    options.heartbeat_ticks = 1
+    options.disk_ms = (1, tape.choice((1, 2)) * options.timeout_ms)
+    options.delay_ms = (0, 5)
+    options.kinds = ("isolation", "halves", "crash-between-effects", "deaf")
+    options.heal_share = 0.5
+    options.fault_gap_ms = 2 * options.timeout_ms
+    options.client_gap_ms = options.timeout_ms // 4
+    options.small = tape.chance(0.5)
+
+
+def _many_reads(options: Options, tape: Tape) -> None:
+    """Everybody reads, while leaders stand still and are overtaken (P48 to P51)."""
+    options.read_share = 0.7
+    options.client_gap_ms = max(1, options.timeout_ms // 16)
+    options.burst = 1
+    options.disk_ms = tape.choice(((0, 5), (2, 60)))
+    options.kinds = ("pause", "isolation", "mute", "deaf", "crash")
+    options.fault_gap_ms = 2 * options.timeout_ms
+    options.heal_share = 0.5
+    options.drift_ms = tape.choice((0, 4))
+
+
+def _long_divergence(options: Options, tape: Tape) -> None:
+    """Leaders that are cut off go on writing, and others write elsewhere (P17, P27)."""
+    options.small = True
+    options.client_gap_ms = max(1, options.timeout_ms // 32)
+    options.burst = 3
+    options.read_share = 0.0
+    options.kinds = ("deaf", "isolation", "halves", "filter")
+    options.fault_gap_ms = 2 * options.timeout_ms
+    options.heal_share = 0.5
+
+
+def _jumping_clocks(options: Options, tape: Tape) -> None:
+    """Clocks jump by a minute, also a leader's."""
+    options.clock_jump_ms = 60_000
+    options.kinds = (*3 * CLOCK, "crash", "isolation")
+    options.fault_gap_ms = options.timeout_ms
+    options.heal_share = 0.5
+    options.client_gap_ms = options.timeout_ms // tape.choice((4, 1))
+
+
+TEMPERS = (
+    _as_drawn,
+    _as_drawn,
+    _as_drawn,
+    _as_drawn,
+    _jumping_clocks,
+    _many_elections,
+    _slow_disks,
+    _many_reads,
+    _long_divergence,
+)
+"""More than half of the seeds have a temper: options that meet what random ones meet too seldom."""
 
 
 def _some(tape: Tape, kinds: tuple[str, ...]) -> tuple[str, ...]:

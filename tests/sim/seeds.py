@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim.liars import LIES
 from sim.modes import MODES
 from sim.options import KINDS
 from sim.runs import STEPS, Result, run_tape
@@ -27,6 +28,7 @@ STRIKING = (
     "write-landed",
     "write-torn",
     "watermark-lag",
+    "mixed-version",
 )
 """Faults that strike single messages and writes (`sim.world`)."""
 
@@ -73,6 +75,10 @@ class Tally:
         failures = [(seed, spoken) for seed, spoken in values["failures"]]
         return cls(values["seeds"], values["steps"], Counter(values["counts"]), failures)
 
+    def noted(self) -> dict[str, int]:
+        """The counts as a part of a test session notes them."""
+        return dict(self.counts) | {"seed": self.seeds, "step": self.steps}
+
     def lines(self) -> list[str]:
         """What a person wants to read."""
         lines = [f"{self.seeds} seeds, {self.steps} steps, {len(self.failures)} failures"]
@@ -88,7 +94,7 @@ def missing_kinds(tally: Tally, mode: str) -> list[str]:
 def kinds_of(mode: str) -> tuple[str, ...]:
     """Every kind of fault that a mode has."""
     assert mode in MODES
-    return (*KINDS, *STRIKING)
+    return (*KINDS, *STRIKING) if mode == "crash" else (*LIES, "certified-fork", "liar-named")
 
 
 def attempt(seed: int, *, mode: str, steps: int = STEPS) -> Result | str:

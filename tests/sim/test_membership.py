@@ -258,8 +258,8 @@ def test_voters_change_under_crashes_and_a_bad_network(seed: int) -> None:
     faults = Faults(world)
     new = admit(world, "housing" if "housing" in world.consortium.departments else "health", 1)
     old = world.consortium.node_ids[0]
-    world.options.crash_at_write = 0.02
     decide(world, ChangeVoters((new,), ()))
+    world.options.crash_at_write = 0.02
     for number in range(10):
         world.run(world.now_ms + 200)
         faults.strike()

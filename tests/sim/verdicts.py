@@ -6,6 +6,11 @@ each other, a liar is named. Never an honest node.
 
 from audit.blame import blame
 from audit.signed import signatories_of
+from ledger import store_keys
+from ledger.blocks import parse_block_header
+from ledger.certificates import parse_certificate
+from ledger.tree import leaf_hash
+from sim.ledgers import BLOCK_TAG, check_ledger, leaves_of
 from sim.world import World
 
 
@@ -14,10 +19,46 @@ def accused(world: World) -> frozenset[bytes]:
     found = blame(
         signatories_of(world.consortium.genesis_file.genesis),
         world.consortium.ledger_id,
-        [disk.copy() for disk in world.disks.values()],
+        [disk.copy() for place, disk in world.disks.items() if place[:32] not in world.liars],
         check=world.check,
     )
     return frozenset(each.node_id for each in found)
+
+
+def conflicting(world: World) -> bool:
+    """Whether honest nodes hold two certificates that contradict each other."""
+    certified: dict[int, bytes] = {}
+    for node in world.nodes:
+        if node in world.liars:
+            continue
+        hashes = [leaf_hash(leaf) for leaf in leaves_of(world.disks[node])]
+        heights = {}
+        for key, value in world.disks[node].values.items():
+            if key[:1] == store_keys.CERTIFICATE:
+                certificate = parse_certificate(value)
+                heights[certificate.height] = certificate
+        for index, leaf in enumerate(leaves_of(world.disks[node])):
+            if leaf[1] != BLOCK_TAG:
+                continue
+            header = parse_block_header(leaf)
+            if header.height <= max(heights, default=0):
+                known = certified.setdefault(header.height, hashes[index])
+                if known != hashes[index]:
+                    return True
+    return False
+
+
+def check_verdict(world: World) -> None:
+    """A4: a certified fork names a liar, and no honest node is ever named."""
+    named = accused(world)
+    assert named <= world.liars, "an honest node is accused"
+    world.counts["liar-named"] += len(named)
+    if conflicting(world):
+        world.counts["certified-fork"] += 1
+        assert named, "a certified fork names nobody"
+    for node in world.nodes:
+        if node not in world.liars:
+            check_ledger(world.consortium.ledger_id, leaves_of(world.disks[node]))
 
 
 def check_nobody_is_framed(world: World) -> None:

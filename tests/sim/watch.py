@@ -16,6 +16,10 @@
 | what a leader counts as held by a peer is on that peer's disk    | `_leads`               |
 | in flight, uncommitted and evidence stay within their limits     | `_leads`, `written`    |
 | what a message rests on is durable when it leaves                | `sending`              |
+| a pre-vote question changes nobody (thesis §9.6)                 | `received`             |
+| who hears a leader votes for nobody else, unless told (§4.2.3)   | `received`             |
+| a leader that hands over proposes nothing, and not for ever      | `_hands_over`          |
+| whoever's store went back takes no part                          | `sending`              |
 | no node signs two contradicting statements                       | `signed`               |
 | every record is in the ledger once; nobody but its sender is told | `written`             |
 
@@ -32,6 +36,7 @@ from consensus import messages as m
 from ledger import store_keys
 from ledger.certificates import check_form, required_sets
 from ledger.evidence import parse_evidence
+from ledger.statements import entry_hash, transfer_statement
 from ledger.types import Height
 from node import ports
 from node.messages import Cosignatures
@@ -58,6 +63,21 @@ class _Seen:
     matches: dict[bytes, int] = field(default_factory=dict)
     evidence: int = 0
     configuration: Configuration | None = None
+    transfer: tuple[int, bytes, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request for votes must not change. elapsed: of the election timer, None if it may."""
+
+    term: int
+    vote: bytes | None
+    role: Role
+    elapsed: int | None
+
+
+def _elapsed(raft: Raft) -> int:
+    return raft._timer.elapsed
 
 
 class Watch:
@@ -78,6 +98,7 @@ class Watch:
         self._clock_bound = clock_bound
         self._ledger_id = ledger_id
         self._seen = {node: _Seen() for node in disks}
+        self.highest_term = 0
         self.leaders: dict[int, bytes] = {}
         self.blocks: dict[int, bytes] = {}
         self.places: dict[bytes, bytes] = {}
@@ -112,7 +133,22 @@ class Watch:
         seen.commit, seen.height = raft.commit_index, disk.tip_height
         seen.matches.clear()
         self._log_changed(node, seen, raft)
+        self._check_chain(raft)
         assert replica.chain.tip.height == seen.height, "a restart changed the executed height"
+
+    def _check_chain(self, raft: Raft) -> None:
+        """The end of a stored log is one log: each hash covers the entry before."""
+        first = max(raft.compacted_index + 2, raft.last_index - 7)
+        for index in range(first, raft.last_index + 1):
+            logged = raft.entry(index)
+            expected = entry_hash(
+                self._ledger_id,
+                term=logged.entry.term,
+                index=index,
+                previous_hash=raft.entry(index - 1).hash,
+                data=logged.entry.data,
+            )
+            assert logged.hash == expected, "a stored log is none: an entry does not follow"
 
     def stepped(self, node: bytes, replica: Replica) -> None:
         """An honest node has taken an input and its effects are under way."""
@@ -133,6 +169,7 @@ class Watch:
             self._executed(seen, replica)
         if role is Role.LEADER:
             self._leads(node, seen, replica)
+            self._hands_over(seen, raft)
         seen.configuration = raft.configuration
 
     def _role_changed(self, node: bytes, seen: _Seen, replica: Replica) -> None:
@@ -246,16 +283,63 @@ class Watch:
                 progress.in_flight_bytes <= limits.in_flight_bytes_max + limits.append_bytes_max
             ), "bytes in flight grow"
 
+    def _hands_over(self, seen: _Seen, raft: Raft) -> None:
+        """Thesis §3.10: no proposals meanwhile, and at most an election timeout."""
+        if raft.transferee is None or raft.role is not Role.LEADER:
+            seen.transfer = None
+            return
+        mark = (raft.term, raft.transferee, raft.last_index)
+        if seen.transfer is not None and seen.transfer[:2] == mark[:2]:
+            assert seen.transfer == mark, "a leader proposes while it hands over"
+            return
+        seen.transfer = mark
+
     # Messages.
+
+    def receiving(self, replica: Replica, sender: bytes, message: Any) -> _Asked | None:
+        """A node is about to be asked for a vote: what must not change by it, None if all may."""
+        raft = replica.raft
+        if type(message) is m.PreVoteRequest:
+            return _Asked(raft.term, raft.vote, raft.role, _elapsed(raft))
+        if isinstance(message, m.VoteRequest) and message.term > raft.term:
+            shielded = raft.leader not in (None, sender) and (
+                raft.role is Role.LEADER or _elapsed(raft) < self._limits.election_ticks
+            )
+            told = isinstance(message, m.TransferVoteRequest) and self._was_told(
+                raft.leader, raft.term, sender, message.signature
+            )
+            told = told or raft.leader in self._liars
+            if shielded and not told and self._limits.check_quorum:
+                return _Asked(raft.term, raft.vote, raft.role, None)
+        return None
+
+    def received(self, replica: Replica, message: Any, before: _Asked) -> None:
+        """The node was asked."""
+        raft = replica.raft
+        elapsed = None if before.elapsed is None else _elapsed(raft)
+        same = _Asked(raft.term, raft.vote, raft.role, elapsed) == before
+        assert same, f"a {type(message).__name__} changed who should not be moved by it"
+
+    def _was_told(self, leader: bytes | None, term: int, target: bytes, signature: bytes) -> bool:
+        statement = transfer_statement(self._ledger_id, term=term, target=target)
+        return leader is not None and (leader, statement) in self._proposals and bool(signature)
 
     def sending(self, node: bytes, peer: bytes, message: Any) -> None:
         """A message of an honest node leaves: what it rests on must be durable by now."""
+        term = getattr(message, "term", 0)
+        if term > self.highest_term:
+            self.highest_term = term
+        if self._disks[node].lost is not None:
+            grants = isinstance(message, m.VoteReply) and message.granted
+            part = grants or isinstance(message, m.AppendReply | m.VoteRequest | Cosignatures)
+            assert not part, "a node whose store went back takes part"
         match message:
             case m.AppendReply():
                 disk = self._disks[node]
                 assert disk.hard_state.term >= message.term, "an answer left before its term"
-                held = disk.holds(message.index, message.hash)
-                assert held or not message.index, "an acknowledged entry is not durable"
+                held = disk.holds(message.index, message.hash) or not message.index
+                overtaken = disk.hard_state.term > message.term or peer in self._liars
+                assert held or overtaken, "an acknowledged entry is not durable"
             case m.VoteRequest():
                 self._voted(node, message.term, node)
             case m.VoteReply() if message.granted:

@@ -10,8 +10,8 @@ A *step* is a message that arrives, a fault that strikes, or an operation of a c
 import heapq
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from builders import START_MS
 
@@ -39,6 +39,9 @@ from sim.options import TICK_MS, Options
 from sim.tape import Tape
 from sim.watch import Watch
 
+if TYPE_CHECKING:
+    from sim.liars import Liars
+
 CLOCK_MS = START_MS + 10_000
 """What a right clock shows when a run begins."""
 
@@ -48,7 +51,8 @@ class Process:
     """A running replica; its life number tells late completions of an earlier life apart.
 
     fuse: effects that are still carried out before it crashes, None if it does not.
-    writing: the batch that the disk is at, and since when. paused: it gets no turn for now.
+    writing: the batch that the disk is at, and since when. ticks: its ticks so far; heard: at which
+    of them it last heard of a peer. paused: it gets no turn for now, and all that comes waits.
     """
 
     replica: Replica
@@ -56,6 +60,8 @@ class Process:
     fuse: int | None = None
     writing: ports.Batch | None = None
     writing_since_ms: int = 0
+    ticks: int = 0
+    heard: dict[bytes, int] = field(default_factory=dict)
     paused: bool = False
     inbox: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
     readers: list[int] = field(default_factory=list)
@@ -73,7 +79,7 @@ class World:
         tape: Tape | int,
         options: Options,
         *,
-        liars: frozenset[bytes] = frozenset(),
+        liars: int = 0,
         settings: ReplicaSettings | None = None,
     ) -> None:
         self.tape = tape = Tape(seed=tape) if isinstance(tape, int) else tape
@@ -81,6 +87,9 @@ class World:
         self.consortium = consortium(options.nodes, options.voters)
         self.voters = self.consortium.genesis_file.genesis.voters
         self.settings = settings or settings_of(options)
+        self.older_settings = replace(
+            self.settings, consensus=replace(self.settings.consensus, pre_vote=False)
+        )
         self.now_ms = 0
         self.steps = 0
         self.safety_steps = 0
@@ -96,6 +105,7 @@ class World:
         half = options.clock_skew_ms // 2
         self.skew = {node: half - tape.below(2 * half + 1) for node in self.nodes}
         self.skew_max = dict(self.skew)
+        self.tick_ms = {node: TICK_MS - tape.below(options.drift_ms + 1) for node in self.nodes}
         self.processes: dict[bytes, Process] = {}
         self.lives = dict.fromkeys(self.nodes, 0)
         self.dead: dict[bytes, str] = {}
@@ -103,24 +113,35 @@ class World:
         self.disks_go_back = False
         self.cuts: set[tuple[bytes, bytes]] = set()
         self.filters: dict[tuple[bytes, bytes], type] = {}
-        self.calm = False
-        self.history = History()
+        self.calm = self.settled = False
+        self.history = History(judging=not liars)
         self.certified: dict[bytes, int] = dict.fromkeys(self.nodes, 0)
         self.alarms: list[tuple[bytes, ports.Alarm]] = []
         self.barriers: list[tuple[int, int | None]] = []
         self._sent = 0
         self._newest_arrived: dict[tuple[bytes, bytes], int] = {}
-        self.liars = liars
+        self.liars = frozenset(self.nodes[:liars])
+        self.lying: Liars | None = None
         self.check: ports.SignatureChecker = verify if options.real_keys else fast_check
         self.watch = Watch(
             self.disks,
-            liars=liars,
+            liars=self.liars,
             clock_bound=self._clock_bound,
             ledger_id=self.consortium.ledger_id,
             limits=self.settings.consensus,
         )
+        if options.mixed and options.nodes > 1:
+            self.count("mixed-version", step=False)
         for node in self.nodes:
             self.start(node)
+
+    def start_twins(self, lying: "Liars") -> None:
+        """Every liar runs twice."""
+        self.lying = lying
+        for node in sorted(self.liars):
+            for place in lying.places_of(node)[1:]:
+                self.disks[place] = Disk()
+                self.start(place)
 
     # Time.
 
@@ -175,7 +196,7 @@ class World:
             replica = self._open(place, disk)
             if self.disks_go_back:
                 self.watch.admitted(place)
-            if place not in self.liars:
+            if place[:32] not in self.liars:
                 self.watch.started(place, replica)
             if replica.standing.is_final and disk.damaged:
                 raise StoreBehind("the key is spent")
@@ -184,7 +205,7 @@ class World:
             return
         process = Process(replica, self.lives[place])
         self.processes[place] = process
-        if place not in self.liars and replica.certificate is not None:
+        if place[:32] not in self.liars and replica.certificate is not None:
             assert replica.certificate.height >= self.certified[place], "a certificate is lost"
         self.at(self.tape.below(TICK_MS), self._tick, place, process.life)
         for other in list(self.processes):
@@ -199,7 +220,8 @@ class World:
                 return world.clock_ms(place)
 
         lying = place[:32] in self.liars
-        return Replica(
+        older = self.is_older(place[:32])
+        replica = Replica(
             genesis=self.consortium.genesis_file,
             node_id=place[:32],
             store=disk,
@@ -213,9 +235,18 @@ class World:
             ),
             check=self.check,
             random_ticks=self.tape.fair,
-            settings=self.settings,
+            settings=self.older_settings if older else self.settings,
             key_spent=self._key_spent(place, disk),
         )
+        if self.options.mixed:
+            for peer in self.nodes:
+                if older or self.is_older(peer):
+                    replica.raft.peer_version(peer, 1)
+        return replica
+
+    def is_older(self, node: bytes) -> bool:
+        """Whether a node runs an older version (a rolling upgrade half-way)."""
+        return self.options.mixed and self.nodes.index(node) % 2 == 1
 
     def _key_spent(self, place: bytes, disk: Disk) -> Standing | None:
         """Why the key must not be used any more, as `node.runtime` finds out at start."""
@@ -272,10 +303,14 @@ class World:
         """The node cannot go on; that is only right if something was done to its disk."""
         disk = self.disks[place]
         self.processes.pop(place, None)
-        if not disk.damaged and place not in self.liars:
+        if not disk.damaged and place[:32] not in self.liars:
             raise AssertionError(f"a node ended without a cause: {error!r}") from error
         self.dead[place] = disk.damaged
         self.count(f"ended-{disk.damaged}", step=False)
+
+    def may_live(self, node: bytes) -> bool:
+        """Whether a node can still take part under its key."""
+        return not self.disks[node].damaged and node not in self.dead and node not in self.spent
 
     def alive(self, place: bytes, life: int) -> Process | None:
         """The process, if it is still the same one."""
@@ -296,24 +331,37 @@ class World:
         process = self.alive(place, life)
         if process is None:
             return
-        self.at(TICK_MS, self._tick, place, life)
+        self.at(self.tick_ms.get(place[:32], TICK_MS), self._tick, place, life)
         if process.paused:
             return
+        process.ticks += 1
         if disk_stalls(self, process):
             self.give(place, process.replica.abdicate)
-            process = self.alive(place, life)
-            assert process is None or process.replica.raft.role is not Role.LEADER, (
-                "it leads while its disk stalls"
-            )
-        if process is not None:
+        if self.alive(place, life) is not None:
             self.give(place, process.replica.tick)
+        if self.alive(place, life) is not None and place[:32] not in self.liars:
+            self._may_lead(process)
+
+    def _may_lead(self, process: Process) -> None:
+        """Who leads has a disk that works and hears a quorum, by its own ticks (P10, P47)."""
+        raft = process.replica.raft
+        if raft.role is not Role.LEADER or process.replica.standing.is_final:
+            return
+        waited_ms = self.now_ms - process.writing_since_ms if process.writing else 0
+        assert waited_ms <= 3 * self.options.timeout_ms, "it leads while its disk stalls"
+        since = process.ticks - 2 * self.options.election_ticks
+        for voters in filter(None, (raft.configuration.voters, raft.configuration.incoming)):
+            heard = sum(
+                peer == raft.node_id or process.heard.get(peer, 0) >= since for peer in voters
+            )
+            assert since < 0 or 2 * heard > len(voters), "it leads and hears no quorum"
 
     # Effects.
 
     def carry_out(self, place: bytes) -> None:
         """Carries out what a replica wants, after checking what it did."""
         process = self.processes[place]
-        if place not in self.liars:
+        if place[:32] not in self.liars:
             self.watch.stepped(place, process.replica)
         for effect in process.replica.effects():
             if process.fuse is not None:
@@ -339,28 +387,45 @@ class World:
                 results = [self.check(j.public_key, j.message, j.signature) for j in effect.jobs]
                 delay = self.tape.between(*self.options.verify_ms)
                 self.at(delay, self._verified, place, process.life, effect.token, results)
-            case ports.Settled() if place not in self.liars:
+            case ports.Executed() if place[:32] not in self.liars:
+                assert effect.last <= self.disks[place].tip_height, "executed, and not durable"
+            case ports.Settled() if place[:32] not in self.liars:
+                if isinstance(effect.outcome, ports.Accepted):
+                    known = self.disks[place].values.get(store_keys.record_key(effect.record_id))
+                    assert known is not None, "a client hears of what is not durable"
                 self.history.append_ends(effect.record_id, effect.outcome)
-            case ports.Certified() if place not in self.liars:
+            case ports.Certified() if place[:32] not in self.liars:
                 assert effect.height >= self.certified[place], "a certified height went back"
                 self.certified[place] = effect.height
                 self.watch.certified(process.replica)
-            case ports.BarrierReady() if place not in self.liars:
+            case ports.BarrierReady() if place[:32] not in self.liars:
                 self.barriers.append((effect.token, effect.height))
+                assert (effect.height or 0) <= self.disks[place].tip_height, "read, not durable"
                 if effect.token in process.readers:
                     process.readers.remove(effect.token)
                     self.history.read_ends(effect.token, effect.height)
-            case ports.Alarm() if place not in self.liars:
+            case ports.Alarm() if place[:32] not in self.liars:
                 self.alarms.append((place, effect))
-            case ports.KeySpent() if place not in self.liars:
+            case ports.KeySpent() if place[:32] not in self.liars:
                 self.spent[place] = Standing(effect.standing)
 
     def _send(self, place: bytes, peer: bytes, message: Any) -> None:
-        if place not in self.liars:
+        if place[:32] not in self.liars:
             self.watch.sending(place, peer, message)
-        options, tape = self.options, self.tape
+        options = self.options
         if options.wire:
             message = PEER_MESSAGE.decode(encode(message))
+        if self.lying is None:
+            self._post(place, peer, message)
+            return
+        if place[:32] in self.liars:
+            message = self.lying.speak(place, message)
+        for target in self.lying.places_of(peer):
+            if message is not None and self.lying.hears(place, target):
+                self._post(place, target, message)
+
+    def _post(self, place: bytes, peer: bytes, message: Any) -> None:
+        options, tape = self.options, self.tape
         self._sent += 1
         number = self._sent
         if tape.chance(options.loss):
@@ -381,26 +446,34 @@ class World:
             self.at(delay, self._arrive, place, peer, message, number)
 
     def _arrive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
-        if peer not in self.processes or (place, peer) in self.cuts:
+        link = (place[:32], peer[:32])
+        if peer not in self.processes or link in self.cuts:
             return
-        if self.filters.get((place, peer)) is type(message):
+        if self.filters.get(link) is type(message):
             return
         self.receive(place, peer, message, number)
 
     def receive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
         """A message arrives at a process."""
         process = self.processes[peer]
+        if process.paused:
+            process.inbox.append((self.receive, (place, peer, message, number)))
+            return
         link = (place, peer)
         if number < self._newest_arrived.get(link, 0):
             self.counts["reordering"] += 1
         else:
             self._newest_arrived[link] = number
-        if process.paused:
-            process.inbox.append((process.replica.receive, (place[:32], message)))
-            return
         self.steps += 1
         self.counts["delivery"] += 1
+        process.heard[place[:32]] = process.ticks
+        if peer[:32] in self.liars:
+            self.give(peer, process.replica.receive, place[:32], message)
+            return
+        before = self.watch.receiving(process.replica, place[:32], message)
         self.give(peer, process.replica.receive, place[:32], message)
+        if before is not None and self.processes.get(peer) is process:
+            self.watch.received(process.replica, message, before)
 
     def _land(self, place: bytes, life: int) -> None:
         """The disk is done with a batch; a crash may still come before the replica hears of it."""
@@ -419,13 +492,13 @@ class World:
             self.crash(place)
             self.restart_later(place)
         elif process.paused:
-            process.inbox.append((process.replica.persisted, (batch.number,)))
+            process.inbox.append((self.give, (place, process.replica.persisted, batch.number)))
         else:
             self.give(place, process.replica.persisted, batch.number)
 
     def _land_batch(self, place: bytes, batch: ports.Batch) -> None:
         disk = self.disks[place]
-        if place in self.liars:
+        if place[:32] in self.liars:
             disk.write(batch)
             return
         before, height_before = disk.hard_state, disk.tip_height
@@ -451,7 +524,7 @@ class World:
         if process is None:
             return
         if process.paused:
-            process.inbox.append((process.replica.verified, (token, results)))
+            process.inbox.append((self.give, (place, process.replica.verified, token, results)))
         else:
             self.give(place, process.replica.verified, token, results)
 
@@ -465,7 +538,7 @@ class World:
         for entrance, given in inbox:
             if self.alive(place, life) is None:
                 return
-            self.give(place, entrance, *given)
+            entrance(*given)
 
     # Clients.
 
@@ -495,12 +568,15 @@ class World:
     def read(self, node: bytes, token: int) -> None:
         """A client wants to read what is committed by now."""
         process = self.processes.get(node)
-        if process is None or process.paused:
+        if process is None:
             return
         self.count("read")
         self.history.read_begins(token)
         process.readers.append(token)
-        self.give(node, process.replica.read_barrier, token)
+        if process.paused:
+            process.inbox.append((self.give, (node, process.replica.read_barrier, token)))
+        else:
+            self.give(node, process.replica.read_barrier, token)
 
 
 def disk_stalls(world: World, process: Process) -> bool:

@@ -64,4 +64,15 @@ CLIENTS = (
         "clock",
         ("node.raft_log:NodeProposals.is_early", "return", "return False and"),
     ),
+    bug(
+        "a record whose proposal was lost is called refused",
+        "P53",
+        (
+            "node.intake:Intake.leader_changed",
+            "if self._raft.leader is not None:",
+            "for lost in list(self._waiting._records):\n"
+            "            self._settle_waiting(lost, ports.Rejected('lost', 'the leader fell'))\n"
+            "        if self._raft.leader is not None:",
+        ),
+    ),
 )

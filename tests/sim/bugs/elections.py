@@ -89,4 +89,93 @@ ELECTIONS = (
             "self._ballot = Ballot({self._node_id})",
         ),
     ),
+    bug(
+        "a vote that comes twice counts twice",
+        "P5",
+        (
+            "consensus.core:Raft._count_vote",
+            "self._ballot.record(sender, granted=reply.granted)",
+            "twice = sender in self._ballot.granted\n"
+            "        others = (v for v in self._other_voters() if v not in self._ballot.granted)\n"
+            "        self._ballot.record(next(others) if twice else sender, granted=reply.granted)",
+        ),
+    ),
+    bug(
+        "a refusal of the pre-vote does not say of a later term",
+        "P7",
+        (
+            "consensus.core:Raft._settle_term",
+            "isinstance(message, m.PreVoteReply) and message.granted",
+            "isinstance(message, m.PreVoteReply)",
+        ),
+    ),
+    bug(
+        "granting a pre-vote puts off the granter's own election",
+        "P8",
+        (
+            "consensus.core:Raft._answer_pre_vote",
+            "self._send(sender, m.PreVoteReply(",
+            "self._timer.restart(self._draw())\n        self._send(sender, m.PreVoteReply(",
+        ),
+    ),
+    bug(
+        "a node stands without asking first",
+        "P9",
+        ("consensus.core:Raft.campaign", "if not self._settings.pre_vote:", "if True:"),
+    ),
+    bug(
+        "a leader that nobody answers leads on",
+        "P10",
+        (
+            "consensus.leading:Leading.tick",
+            "if self._settings.check_quorum and not is_quorum(",
+            "if False and not is_quorum(",
+        ),
+    ),
+    bug(
+        "a leader of an older term goes on with its acknowledgements",
+        "P11",
+        (
+            "consensus.core:Raft._become_follower",
+            "self._leading = None",
+            "self._leading = self._leading if leader is None else None",
+        ),
+        (
+            "consensus.core:Raft._settle_term",
+            "elif message.term < self._term:",
+            "elif message.term < self._term and not isinstance(message, m.AppendReply):",
+        ),
+    ),
+    bug(
+        "whoever asks is heard although a leader lives",
+        "P12",
+        (
+            "consensus.core:Raft._settle_term",
+            "if asks and message.term > self._term and self._is_shielded(sender, message):",
+            "if False:",
+        ),
+    ),
+    bug(
+        "a leader proposes while it hands over",
+        "P13",
+        (
+            "consensus.leading:Leading.propose",
+            "if self.transferee is not None:",
+            "if False:",
+        ),
+    ),
+    bug(
+        "an ordinary candidate takes the way of one that was told to stand",
+        "P14",
+        (
+            "consensus.core:Raft._stand",
+            "m.VoteRequest(*asked) if signature is None else",
+            "m.TransferVoteRequest(*asked, b'') if signature is None else",
+        ),
+        (
+            "consensus.core:Raft._is_told",
+            "and self._proposals.check_transfer(",
+            "and (lambda **_: True)(",
+        ),
+    ),
 )

@@ -23,15 +23,20 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """pitfall: of the list of known mistakes of Raft implementations, or one of our own."""
+    """pitfall: of the list of known mistakes of Raft implementations, or one of our own.
+
+    mode: the kind of run that catches it (`sim.modes`).
+    """
 
     name: str
     pitfall: str
     patches: tuple[Patch, ...]
+    mode: str
 
 
-def bug(name: str, pitfall: str, *patches: tuple[str, str, str]) -> Bug:
-    return Bug(name, pitfall, tuple(Patch(*patch) for patch in patches))
+def bug(name: str, pitfall: str, *patches: tuple[str, str, str], mode: str = "crash") -> Bug:
+    """A bug from its patches, each a function, what is in it and what stands there instead."""
+    return Bug(name, pitfall, tuple(Patch(*patch) for patch in patches), mode)
 
 
 @contextmanager
@@ -63,7 +68,7 @@ def _apply(patch: Patch) -> tuple[Any, str, Any]:
     changed = source.replace(patch.old, patch.new, 1)
     space: dict[str, Any] = {}
     text = "if True:\n" + changed if outer else changed
-    names = vars(module) | {"replace": msgspec.structs.replace}
+    names = {"replace": msgspec.structs.replace} | vars(module)
     exec(compile(text, f"<bug in {patch.function}>", "exec"), names, space)
     made = space[name]
     _SOURCES[(patch.function, id(made))] = changed

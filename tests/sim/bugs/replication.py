@@ -122,4 +122,28 @@ REPLICATION = (
             "self.uncommitted_bytes = log.size_of(log.commit + 1, log.last)",
         ),
     ),
+    bug(
+        "an acknowledgement of an earlier term counts",
+        "P18",
+        (
+            "consensus.core:Raft._settle_term",
+            "elif message.term < self._term:",
+            "elif message.term < self._term and not isinstance(message, m.AppendReply):",
+        ),
+        NO_HASH_CHECK,
+    ),
+    bug(
+        "a leader accepts without limit what nobody commits",
+        "P25",
+        ("consensus.leading:Leading.propose", "if self.uncommitted_bytes and (", "if False and ("),
+    ),
+    bug(
+        "what comes twice is a conflict",
+        "P26",
+        (
+            "consensus.following:receive_append",
+            "if log.term_at(entry.index) != entry.term:",
+            "if True:",
+        ),
+    ),
 )
