@@ -54,6 +54,16 @@ class Disk:
     def unmount(self) -> None:
         _run("umount", str(self.path))
 
+    def change_image(self) -> None:
+        """Goes on with a copy of what is on the disk.
+
+        A process in another mount namespace may still hold the file system that lost its power, and
+        whoever mounts that image again meets the dead one.
+        """
+        copy = self._image.with_name("copy.img")
+        _run("cp", "--sparse=always", str(self._image), str(copy))
+        copy.replace(self._image)
+
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -89,6 +99,7 @@ def test_ten_power_losses_lose_nothing_that_was_acknowledged(disk: Disk) -> None
                 department.kill()
             load.end()
             disk.unmount()
+            disk.change_image()
             disk.mount()
         cluster.start()
         genesis = disk.path.parent / "genesis.json"
