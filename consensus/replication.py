@@ -25,7 +25,6 @@ class Replicator:
         self._term = term
         self._log = log
         self._settings = settings
-        self._configuration = configuration
         self.peers: dict[NodeId, Progress] = {}
         self.adopt(configuration)
 

@@ -231,6 +231,25 @@ def test_reads_beyond_the_limit_are_refused_at_follower_and_leader() -> None:
     assert answers(leader) == [(2, None)]
 
 
+def test_reads_that_wait_for_a_round_count_towards_the_limit() -> None:
+    node = Node(A, settings=Settings(reads_max=2))
+    node.lead()
+    for token in range(3):
+        node.raft.read_index(token)
+    node.settle()
+    assert answers(node) == [(2, None)]
+
+
+def test_reads_that_are_refused_together_are_all_told() -> None:
+    node = Node(B, settings=Settings(reads_max=1))
+    node.raft.step(A, m.Heartbeat(1, 0, 0))
+    node.raft.read_index(1)
+    node.raft.read_index(2)
+    node.raft.campaign()
+    node.settle()
+    assert answers(node) == [(2, None), (1, None)]
+
+
 def test_a_read_that_gets_no_answer_is_given_up_after_an_election_timeout() -> None:
     node = Node(B, draw=9)
     node.hear(A, m.Heartbeat(1, 0, 0))
