@@ -4,13 +4,17 @@ Parts run on several workers; each notes its counts as the property `simulated`,
 its report (`tests/conftest.py` hands the reports on).
 """
 
+import os
 from collections import Counter
 
 import pytest
 
 from sim.seeds import kinds_of
 
-WHOLE = {"crash": 1_000, "byzantine": 200}
+SEEDS = int(os.environ.get("SIMULATED_SEEDS", "250"))
+"""Seeds of a test session in which things break; three fifths of as many have liars."""
+
+WHOLE = {"crash": SEEDS, "byzantine": SEEDS // 5 * 3}
 """Seeds of a whole session, by mode; of less, nothing can be said about kinds that are missing."""
 
 

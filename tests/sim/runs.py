@@ -158,14 +158,18 @@ def stability_phase(world: World, healed: list[bytes]) -> None:
     Left out where somebody has been in a later term, whom the leader rightly follows, and where
     nodes do not ask before they stand.
     """
-    leader = next(node for node in healed if is_leader(world, node))
+    leader = next((node for node in healed if is_leader(world, node)), healed[0])
     raft = world.processes[leader].replica.raft
     term = raft.term
     outsiders = [node for node in world.nodes if node not in healed and world.may_live(node)]
+    if not outsiders:
+        return
     make_well(world, outsiders)
-    stable = not world.options.mixed and world.watch.highest_term <= term
+    stable = (
+        is_leader(world, leader) and not world.options.mixed and world.watch.highest_term <= term
+    )
     world.cuts = {(one, other) for one in world.nodes for other in outsiders if one != other}
-    world.run(world.now_ms + 4 * world.options.timeout_ms)
+    world.run(world.now_ms + 3 * world.options.timeout_ms)
     world.cuts.clear()
     for node in outsiders:
         for other in world.nodes:
@@ -180,7 +184,7 @@ def stability_phase(world: World, healed: list[bytes]) -> None:
     within_ms = world.now_ms + CONVERGENCE_TIMEOUTS * world.options.timeout_ms
     assert world.run(within_ms, stop=converged), "those who came back did not converge in time"
     if stable:
-        world.run(world.now_ms + 4 * world.options.timeout_ms)
+        world.run(world.now_ms + 2 * world.options.timeout_ms)
         assert is_leader(world, leader) and raft.term == term, "a stable leader was disturbed"
 
 

@@ -1,4 +1,4 @@
-"""The production replica under faults, on virtual time: a thousand seeds of two thousand steps."""
+"""The production replica under faults, on virtual time: hundreds of seeds of two thousand steps."""
 
 from collections.abc import Callable
 
