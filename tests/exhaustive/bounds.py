@@ -18,7 +18,8 @@ class Bounds:
     heartbeats. lapses: how often a leader finds that it hears no quorum, or, where that matters, a
     follower that it hears no leader. timeouts: campaigns begun, those for a vote before the vote
     among them. compactions: of a node's log. transfers: of leadership, beside that of a leader that
-    votes no more. target: the voters that a leader may change to, jointly; empty: no change.
+    votes no more. reads: that a leader is asked for. target: the voters that a leader may change
+    to, jointly; empty: no change.
     """
 
     terms: int = 2
@@ -30,6 +31,7 @@ class Bounds:
     timeouts: int = 3
     compactions: int = 0
     transfers: int = 0
+    reads: int = 0
     founding: Configuration = WHOLE
     target: tuple[NodeId, ...] = ()
     settings: Settings = field(default_factory=Settings)
@@ -54,6 +56,7 @@ SMALL = {
     "one entry": Bounds(terms=1, entries=1, timeouts=1, beats=1, settings=PLAIN),
     "handed over": Bounds(terms=2, entries=0, timeouts=1, transfers=1),
     "compacted": Bounds(terms=1, entries=1, timeouts=1, compactions=1, settings=PLAIN),
+    "a read": Bounds(terms=2, entries=0, timeouts=2, reads=1, settings=PLAIN),
     "other voter": Bounds(
         terms=2,
         entries=0,
@@ -75,6 +78,6 @@ LARGE = {
     "other voters": Bounds(
         terms=2, entries=0, timeouts=2, founding=ALONE, target=(b"n2", b"n3"), settings=PLAIN
     ),
-    "compacted": Bounds(terms=2, entries=1, timeouts=2, compactions=1, settings=PLAIN),
+    "compacted": Bounds(terms=2, entries=0, timeouts=2, compactions=1, settings=PLAIN),
 }
 """Explored by `make exhaustive`."""

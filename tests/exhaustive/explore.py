@@ -16,7 +16,7 @@ What is left out loses nothing:
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scenarios import words
 
@@ -29,12 +29,22 @@ from exhaustive.numbered import Numbers
 from exhaustive.renaming import Renaming, renamed
 from exhaustive.states import bits
 
-ENTRIES, CRASHES, LATE, BEATS, LAPSES, TIMEOUTS, CHANGES, LEAVINGS, COMPACTIONS, TRANSFERS = range(
-    10
-)
+(
+    ENTRIES,
+    CRASHES,
+    LATE,
+    BEATS,
+    LAPSES,
+    TIMEOUTS,
+    CHANGES,
+    LEAVINGS,
+    COMPACTIONS,
+    TRANSFERS,
+    READS,
+) = range(11)
 """Places in what has been used up of the bounds."""
 
-PLACES = 10
+PLACES = 11
 
 Used = tuple[int, ...]
 Nodes = tuple[int, int, int]
@@ -52,12 +62,14 @@ class TooMany(Exception):
 class History:
     """What was ever decided. leaders: of each term from 0. decided: the longest executed history.
 
-    terms: for each of its entries a term in which it was executed first.
+    terms: for each of its entries a term in which it was executed first. asked: how many entries
+    were decided when a read was asked for that has no answer yet; -1: none waits.
     """
 
     leaders: tuple[NodeId | None, ...]
     decided: bytes
     terms: tuple[int, ...]
+    asked: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +261,8 @@ class Exploration:
                 yield s.CHANGE, spend(used, CHANGES)
             if facts.joint and not used[LEAVINGS]:
                 yield s.LEAVING, spend(used, LEAVINGS)
+            if used[READS] < bounds.reads:
+                yield s.READ, spend(used, READS)
             if used[TRANSFERS] < bounds.transfers:
                 for place in range(len(NODES)):
                     yield s.TRANSFER - place, spend(used, TRANSFERS)
@@ -298,7 +312,7 @@ class Exploration:
         mail_after = (mail | step.letters) & ~self._worthless(after)
         if after == nodes and mail_after == mail:
             return
-        history_after = self._judge(nodes, history, who, after, step)
+        history_after = self._judge(nodes, history, after, move, step)
         yield move, after, history_after, self.used.of(used), mail_after
 
     # Names.
@@ -329,9 +343,10 @@ class Exploration:
 
     # Invariants.
 
-    def _judge(self, nodes: Nodes, number: int, who: int, after: Nodes, step: s.Step) -> int:
+    def _judge(self, nodes: Nodes, number: int, after: Nodes, move: Move, step: s.Step) -> int:
         """Checks what a step led to; the history after it."""
         all_facts = self.states.facts
+        who = move.who
         one, other = all_facts[nodes[who]], all_facts[step.state]
         history = changed = self.histories.values[number]
         if other.role == "leader" and history.leaders[other.term] != other.node:
@@ -339,9 +354,15 @@ class Exploration:
                 raise Broken(f"election safety: two leaders in term {other.term}")
             leaders = list(history.leaders)
             leaders[other.term] = other.node
-            changed = History(tuple(leaders), history.decided, history.terms)
+            changed = replace(history, leaders=tuple(leaders))
         for token in step.executed:
             changed = self._executed(changed, token, other.term)
+        if move.given == s.READ:
+            changed = replace(changed, asked=len(changed.terms))
+        for index in step.reads:
+            if 0 <= index < changed.asked:
+                raise Broken(f"a read as of {index} misses what was decided before it was asked")
+            changed = replace(changed, asked=-1)
         if other.applied != one.applied:
             self._installed(changed, other.applied)
         facts = [all_facts[each] for each in after]
@@ -368,7 +389,7 @@ class Exploration:
             return history
         if not extends(token, history.decided or NO_TOKEN):
             raise Broken("state machine safety: two entries are executed at one index")
-        return History(history.leaders, token, (*history.terms, term))
+        return replace(history, decided=token, terms=(*history.terms, term))
 
     def _installed(self, history: History, token: bytes) -> None:
         """What counts as executed was decided; a state that is installed is no other."""
@@ -465,7 +486,7 @@ def covers(used: Used, other: Used) -> bool:
 def renamed_history(history: History, words: Renaming) -> History:
     """The history with every name exchanged."""
     leaders = tuple(None if each is None else words[each] for each in history.leaders)
-    return History(leaders, renamed(history.decided, words), history.terms)
+    return replace(history, leaders=leaders, decided=renamed(history.decided, words))
 
 
 def agree(one: s.Facts, other: s.Facts) -> None:

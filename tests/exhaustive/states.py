@@ -27,10 +27,10 @@ from exhaustive.renaming import (
     value_of,
 )
 
-TIMEOUT, BEAT, LAPSE, LAND, CRASH, PROPOSE, CHANGE, LEAVING, COMPACT = range(-1, -10, -1)
+TIMEOUT, BEAT, LAPSE, LAND, CRASH, PROPOSE, CHANGE, LEAVING, COMPACT, READ = range(-1, -11, -1)
 """Inputs beside letters, which are numbered from 0."""
 
-TRANSFER = -10
+TRANSFER = -11
 """Handing over to the node at place p is the input TRANSFER - p."""
 
 
@@ -44,6 +44,7 @@ NAMES = {
     CHANGE: "changes the voters",
     LEAVING: "leaves joint",
     COMPACT: "compacts its log",
+    READ: "is asked for a read",
 }
 
 
@@ -83,11 +84,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where an input leads. letters: those that are sent, as bits. executed: tokens, in order."""
+    """Where an input leads. letters: those that are sent, as bits. executed: tokens, in order.
+
+    reads: the indexes that reads were given; -1 for one that was refused.
+    """
 
     state: int
     letters: int
     executed: tuple[bytes, ...]
+    reads: tuple[int, ...]
 
 
 class States:
@@ -166,6 +171,7 @@ class States:
             self.state_images[step.state][renaming],
             as_bits(self.letter_images[each][renaming] for each in bits(step.letters)),
             tuple(words[token] for token in step.executed),
+            step.reads,
         )
 
     def _renamed_input(self, given: int, renaming: int) -> int:
@@ -191,13 +197,15 @@ class States:
             if each.to in NODES
         ]
         executed = tuple(logged.hash for logged in done.executed)
-        return Step(self._numbered(driver), as_bits(letters), executed)
+        reads = tuple(-1 if read.index is None else int(read.index) for read in done.reads)
+        return Step(self._numbered(driver), as_bits(letters), executed, reads)
 
     def _turn(self, driver: Driver, done: Done) -> None:
         """What is ready is carried out; a state that is wanted is there at once."""
         more = driver.turn()
         done.messages += more.messages
         done.executed += more.executed
+        done.reads += more.reads
         while more.snapshot is not None:
             driver.raft.install(more.snapshot.point, self.bounds.founding)
             more = driver.turn()
@@ -222,6 +230,8 @@ class States:
             driver.land()
         elif given == CRASH:
             driver.start()
+        elif given == READ:
+            raft.read_index(0)
         elif given == COMPACT:
             raft.compact(raft.applied_index)
         elif given <= TRANSFER:
@@ -339,6 +349,8 @@ def is_durable(facts: Facts, append: m.Append, histories: Histories) -> bool:
     token = before[1] if before is not None else NO_HASH
     for place, entry in enumerate(append.entries, first):
         held = facts.durable[place] if place < len(facts.durable) else None
+        if entry.signature != (entry.proposer, token):
+            return False
         token = histories.token(entry, token)
         if held != (entry.term, token):
             return False

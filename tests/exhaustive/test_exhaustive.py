@@ -31,6 +31,9 @@ BUGS = {
     "a follower acknowledges before its copy is durable": "one term",
     "a leader counts its own copy before it is durable": "one term",
     "a refusal lowers what is known to be held": "one entry",
+    "a new leader serves reads before it has committed in its term": "a read",
+    "a leader confirms reads by itself": "a read",
+    "a read is confirmed by answers to an older round": "a read",
     "a heartbeat commits what the follower may not hold": "three terms and heartbeats",
 }
 """Seeded bugs, and the bounds within which the exploration finds each, in seconds."""
