@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.bugs import BUGS, Bug, seeded
+from sim.bugs import BUGS, HOLES, Bug, seeded
 from sim.catching import QUICK, caught_in
 from sim.runs import run_seed
 
@@ -26,3 +26,4 @@ def test_the_product_is_whole_again_after_a_bug() -> None:
 def test_every_patch_still_fits_the_product(bug: Bug) -> None:
     with seeded(bug):
         pass
+    assert {bug.name for bug in BUGS} >= HOLES
