@@ -41,10 +41,10 @@ test-fast: $(STAMP) ## The tests that take at most a minute
 	$(PYTEST) -n $(WORKERS) -m "not faults and not histories and not soak and not bench and not demo" tests/unit tests/paper tests/scenarios
 
 faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
-	$(PYTEST) -m faults
+	$(PYTEST) -m faults tests/faults
 
 histories: $(STAMP) ## Record and judge a long history under faults (root; FOLDER OPERATIONS FAULTS SEED)
-	$(PYTEST) -m histories -s
+	$(PYTEST) -m histories -s tests/faults
 
 fuzz: $(STAMP) ## What peers may send, fuzzed with coverage (SECONDS=60, CORPUS=folder keeps what was found)
 	PYTHONPATH=tests $(BIN)/python -m fuzz.peers -max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(or $(CORPUS),/tmp)/ $(CORPUS)
@@ -56,7 +56,7 @@ exhaustive: $(STAMP) ## Every interleaving of three cores within large bounds (B
 	PYTHONPATH=tests $(BIN)/python -m exhaustive $(if $(BOUNDS),"$(BOUNDS)")
 
 soak: $(STAMP) ## The simulator for as long as SEEDS says
-	$(PYTEST) -m soak --timeout 0 -s
+	$(PYTEST) -m soak --timeout 0 -s tests/soak tests/unit/contracts/test_city.py
 
 bench: $(STAMP) ## Speed on real nodes, with ratios to the limit (QUICK=1, WORKLOAD=b, JSON=file)
 	PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(JSON),--json $(JSON))

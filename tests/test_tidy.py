@@ -127,6 +127,15 @@ def test_what_records_addresses_of_an_index_is_not_committed() -> None:
 
 
 def test_every_path_of_tests_that_the_makefile_names_is_there() -> None:
-    named_paths = re.findall(r"\btests/[\w/]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    named_paths = re.findall(r"\btests/[\w/.]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
     assert named_paths
     assert not [path for path in named_paths if not (ROOT / path).exists()]
+
+
+def test_no_two_files_of_tests_outside_packages_share_a_name() -> None:
+    seen: dict[str, Path] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if (path.parent / "__init__.py").exists():
+            continue
+        other = seen.setdefault(path.name, path)
+        assert other is path, f"{named(path)} and {named(other)}: pytest imports only one of them"

@@ -34,7 +34,7 @@ from ledger.records import Record
 
 PROVIDER_SIDE = ("not-granted-field", "subjects-not-named", "subjects-exhausted")
 """Codes that no contract gives, for a contract sees no query; the last two come from the gateway,
-which reads it (`tests/integration/test_refusals.py`)."""
+which reads it (`tests/integration/test_refused_exchanges.py`)."""
 
 SMALL_BLOCKS = Consortium(settings=(("records-per-block", 2),))
 
