@@ -35,10 +35,10 @@ check: $(STAMP) ## Format, lint, types, import arrows, Dockerfile
 	@if [ -f docker/Dockerfile ]; then $(BIN)/hadolint docker/Dockerfile; fi
 
 test: check ## Every test but faults, soak and bench, with coverage of the cores
-	$(PYTEST) -n $(WORKERS) -m "not faults and not histories and not soak and not bench" --cov --cov-report=term
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not faults and not histories and not soak and not bench" --cov --cov-report=term
 
 test-fast: $(STAMP) ## The tests that take at most a minute
-	$(PYTEST) -n $(WORKERS) -m "not faults and not histories and not soak and not bench and not demo" tests/unit tests/paper tests/scenarios
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not faults and not histories and not soak and not bench and not demo" tests/unit tests/paper tests/scenarios
 
 faults: $(STAMP) ## Kills, power loss, namespaces, containers (root)
 	$(PYTEST) -m faults tests/faults
