@@ -52,7 +52,7 @@ fuzz: $(STAMP) ## What peers may send, fuzzed with coverage (SECONDS=60, CORPUS=
 mutants: $(STAMP) ## Change the consensus core one thing at a time; the tests must notice (PATTERN="consensus.log*")
 	WORKERS=$(WORKERS) bash .ci/mutants $(PATTERN)
 
-exhaustive: $(STAMP) ## Every interleaving of three cores within large bounds (BOUNDS="late writes"); about an hour
+exhaustive: $(STAMP) ## Every interleaving of three cores within large bounds (BOUNDS="late writes"); minutes
 	PYTHONPATH=tests $(BIN)/python -m exhaustive $(if $(BOUNDS),"$(BOUNDS)")
 
 soak: $(STAMP) ## The simulator for as long as SEEDS says

@@ -71,7 +71,6 @@ SMALL = {
 LARGE = {
     "an entry": Bounds(terms=2, entries=1, timeouts=2, settings=PLAIN),
     "an entry and heartbeats": Bounds(terms=2, entries=1, timeouts=2, beats=1, settings=PLAIN),
-    "an entry and a crash": Bounds(terms=2, entries=1, timeouts=2, crashes=1, settings=PLAIN),
     "late writes": Bounds(terms=2, entries=0, timeouts=2, crashes=1, late_writes=1, settings=PLAIN),
     "three terms": Bounds(terms=3, entries=0, timeouts=3, settings=PLAIN),
     "asked and unheard": Bounds(terms=2, entries=0, timeouts=3, lapses=1),

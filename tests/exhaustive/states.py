@@ -306,11 +306,12 @@ def is_spent(facts: Facts, message: m.AnyMessage) -> bool:
     term = facts.durable_term
     match message:
         case m.VoteReply():
-            return message.term < term or (message.term == term and facts.role != "candidate")
+            asks = facts.role == "candidate" and facts.term == message.term
+            return message.term < term or (message.term == term and not asks)
         case m.PreVoteReply():
             return message.term < term or (message.term == term and message.granted)
         case m.AppendReply() | m.AppendRefused() | m.HeartbeatReply():
-            asks = facts.role in ("candidate", "leader")
+            asks = facts.role in ("candidate", "leader") and facts.term == message.term
             return message.term < term or (message.term == term and not asks)
     return False
 
