@@ -230,7 +230,6 @@ def example_settings() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.skipif(not EXAMPLE.is_file(), reason="docker/node.example.toml is not there")
 def test_every_setting_of_a_node_is_in_the_example_with_its_default() -> None:
     shown = example_settings()
     expected = {
@@ -292,8 +291,7 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
 
 def test_every_file_that_the_architecture_names_exists() -> None:
     named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|toml))`", read("ARCHITECTURE.md")))
-    later = set() if EXAMPLE.is_file() else {"docker/node.example.toml"}
-    assert [name for name in sorted(named - later) if not (ROOT / name).is_file()] == []
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
 
 
 def test_every_command_that_a_remedy_names_exists() -> None:
