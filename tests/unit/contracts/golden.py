@@ -3,6 +3,14 @@
 Whatever changes the end of this ledger makes nodes of two versions disagree.
 """
 
+from acts import (
+    amendment,
+    confirmed,
+    permitted,
+    policy_of,
+    put_forward,
+    review,
+)
 from council import Council
 from harness import (
     CONSUMER,
@@ -13,14 +21,6 @@ from harness import (
     receipt,
     token,
     wanted,
-)
-from refused_by_contracts import (
-    amendment,
-    confirmed,
-    permitted,
-    policy_of,
-    put_forward,
-    review,
 )
 
 from contracts.catalog import DatasetWithdraw

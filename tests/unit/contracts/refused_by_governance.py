@@ -1,10 +1,14 @@
 """Cases about the consortium that a contract refuses, and those of a suspended department."""
 
 import msgspec
+import refused_by_catalogue
+import refused_by_exchanges
+import refused_by_grants
+import refused_by_policies
 from builders import enrolment_of, joining_enrolment, node_description, signer
 from council import NEWCOMER, Council
 from harness import CONSUMER, PROVIDER, STRANGER, Sent, token, wanted
-from refused_by_contracts import CASES, refused
+from refused_by_machine import CASES, refused
 
 from contracts.consortium import DEPARTMENT_KEYS_MAX, DEPARTMENT_NODES_MAX
 from contracts.governance import OPEN_PROPOSALS_MAX
@@ -446,6 +450,9 @@ def more_open_proposals_than_a_department_may_have(council: Council) -> Sent:
         council.opened(ChangeSetting("record-skew-ms", value))
     return council.proposal(ChangeSetting("voters-min", 1))
 
+
+OTHERS = (refused_by_catalogue, refused_by_grants, refused_by_policies, refused_by_exchanges)
+"""Their cases enter the table as they are imported."""
 
 ALL_CASES = tuple(CASES)
 """The whole table: the machine's cases and the contracts'."""

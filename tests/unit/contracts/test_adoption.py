@@ -1,8 +1,8 @@
 """Documents of the consortium: one department puts them forward, the ballots put them in force."""
 
+from acts import put_forward
 from council import Council
 from harness import CONSUMER, DAY_MS, PROVIDER, STRANGER, Stage, wanted
-from refused_by_contracts import put_forward
 
 from contracts.adoption import DocumentPublish
 from contracts.calendars import DEFAULT_CALENDAR, Calendar, calendar_in_force

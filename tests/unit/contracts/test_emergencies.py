@@ -1,8 +1,8 @@
 """Emergencies: two people start one, it is narrow and short, and it is reviewed afterwards."""
 
+from acts import amendment, co_approved, confirmed, emergency, review
 from builders import START_MS
 from harness import CONSUMER, DAY_MS, PROVIDER, STRANGER, Stage
-from refused_by_contracts import amendment, co_approved, confirmed, emergency, review
 
 from contracts.emergencies import EmergencyConfirm, unreviewed
 from contracts.grants import overdue, standing

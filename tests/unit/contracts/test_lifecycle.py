@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
+from acts import amendment, co_approved
 from harness import CONSUMER, DAY_MS, PROVIDER, STRANGER, Ledger, Stage, wanted
-from refused_by_contracts import amendment, co_approved
 
 from contracts.grants import overdue
 from contracts.limits import Counts

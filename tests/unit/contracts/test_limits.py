@@ -76,7 +76,7 @@ def test_a_limit_is_passed_exactly_when_the_sum_is_beyond_it(
 
 
 def test_what_is_derived_is_let_through_while_its_origins_stand(stage: Stage) -> None:
-    from refused_by_contracts import shared_onward
+    from acts import shared_onward
 
     origin, grant_id = shared_onward(stage)
     stage.accept(stage.receipts(grant_id=grant_id, department="housing"))
