@@ -12,6 +12,7 @@ whole one in 40 lines):
     something to agree on   raft.propose(data)
     a read to confirm       raft.read_index(token)
     a new connection        raft.reconnected(peer), raft.peer_version(peer, version)
+    a connection is gone    raft.unreachable(peer); raft.forget_leader(), if the leader is gone
 
     after each of these, until nothing comes any more:
         ready = raft.ready()
@@ -52,8 +53,31 @@ What must be durable before which message leaves (the core holds the message bac
 Members change by joint consensus when the entry that says so has executed; why that is safe is in
 `core`. A node that has left the voters is served as long as the driver names it a learner.
 
-Everything can be observed after each step (`state`): role, term, vote, leader, the log's marks,
-progress of each peer, configuration, transferee.
+To replay scenarios of another implementation, and to check what holds after every step:
+
+| to see                             | ask                                                         |
+|------------------------------------|-------------------------------------------------------------|
+| role, term, vote, leader           | `role`, `term`, `vote`, `leader`                            |
+| the log's marks                    | `compacted_index` ≤ `applied_index` ≤ `commit_index`        |
+|                                    | ≤ `last_index`; `stable_index` is what is durable of it     |
+| the log                            | `entry(i)` for compacted_index < i ≤ last_index;            |
+|                                    | `term_at(i)` also at compacted_index, None outside          |
+| progress of every peer of a leader | `peers`, `progress(peer)`: `match`, `next`, `flow`,         |
+|                                    | `in_flight`, `in_flight_bytes`, `silent_ticks`, `offered`   |
+| membership                         | `configuration`: voters, incoming (while joint), learners   |
+| handing over, uncommitted bytes    | `transferee`, `uncommitted_bytes`                           |
+| waiting for a leader               | `election_timeout_ticks`, `election_elapsed_ticks`          |
+
+| to have happen                     | do                                                          |
+|------------------------------------|-------------------------------------------------------------|
+| a campaign, a heartbeat, a timeout | `campaign()`; `tick()` heartbeat_ticks or as many times as  |
+|                                    | `set_election_timeout(ticks)` said                          |
+| messages lost, doubled, reordered  | nothing: they are the driver's own between two cores        |
+| a slow disk                        | `persisted()` later; a crash: `Raft` anew from its storage  |
+| a change of one voter              | the same two entries as any change: enter joint, leave it   |
+
+All of that is in this package's names, `consensus.messages` (what nodes say), `consensus.memory` (a
+store and no signatures) and `consensus.errors`. They change only with a line in CHANGELOG.md.
 
 Modules: `core` roles, terms and votes · `state` what a node holds · `leading` a leader's work ·
 `following` a follower's · `elections` · `replication` · `reads` · `log` · `outbox` what must be
@@ -65,22 +89,41 @@ from consensus.core import Raft
 from consensus.log import LogStorage
 from consensus.progress import Flow, Progress
 from consensus.ready import (
+    CommittedReplaced,
+    Equivocation,
     Outgoing,
     ProposalRefused,
     Proposals,
+    ReadState,
     Ready,
     SnapshotWanted,
+    SoftState,
     TransferRefused,
     Unwritten,
     Verdict,
 )
 from consensus.settings import Settings
-from consensus.types import Configuration, Entry, EntryPoint, HardState, Logged, NodeId, Role
+from consensus.types import (
+    NO_HASH,
+    Configuration,
+    Entry,
+    EntryPoint,
+    HardState,
+    Logged,
+    NodeId,
+    RaftIndex,
+    Role,
+    Term,
+    Tick,
+)
 
 __all__ = [
+    "NO_HASH",
+    "CommittedReplaced",
     "Configuration",
     "Entry",
     "EntryPoint",
+    "Equivocation",
     "Flow",
     "HardState",
     "LogStorage",
@@ -91,10 +134,15 @@ __all__ = [
     "ProposalRefused",
     "Proposals",
     "Raft",
+    "RaftIndex",
+    "ReadState",
     "Ready",
     "Role",
     "Settings",
     "SnapshotWanted",
+    "SoftState",
+    "Term",
+    "Tick",
     "TransferRefused",
     "Unwritten",
     "Verdict",

@@ -35,6 +35,7 @@ from consensus import messages as m
 from consensus.elections import Ballot, stale_answer
 from consensus.leading import Leading
 from consensus.ready import (
+    NOTHING,
     ProposalRefused,
     Ready,
     SoftState,
@@ -150,6 +151,31 @@ class Raft(State):
         if self._leading is not None:
             self._leading.reconnected(peer)
 
+    def unreachable(self, peer: NodeId) -> None:
+        """Messages to the peer are being lost: a leader sends it one append a heartbeat until it
+        answers (P23)."""
+        if self._leading is not None:
+            self._leading.unreachable(peer)
+
+    def forget_leader(self) -> None:
+        """Whoever led is known to be gone, say because its connection ended: a follower names no
+        leader any more, and so does not refuse who asks for votes (thesis §4.2.3).
+
+        Term and vote stay, and its wait for a leader goes on. It follows the first that it hears.
+        """
+        if self._role is Role.FOLLOWER and self._leader is not None:
+            self._leader = None
+            self._reads.refuse_all(term=self._term)
+
+    def set_election_timeout(self, ticks: int) -> None:
+        """The present wait for a leader ends `ticks` after it began; the next is drawn again.
+
+        For scripts and tests, which want to say who is patient. ticks: at least 1.
+        """
+        if ticks < 1:
+            raise ValueError("an election timeout has at least one tick")
+        self._timer.limit = ticks
+
     def peer_version(self, peer: NodeId, version: int) -> None:
         """The peer speaks this version of the messages (`consensus.messages`)."""
         self._outbox.learn_version(peer, version)
@@ -242,20 +268,25 @@ class Raft(State):
 
     def ready(self, *, hand_out: bool = True) -> Ready:
         """What can be carried out now. hand_out: whether the driver has room for more entries."""
-        soft = SoftState(self._role, self._term, self._leader)
         following = self._following
-        ready = Ready(
-            messages=self._outbox.take(),
-            committed=self._take_committed() if hand_out else (),
-            reads=self._reads.take(),
-            evidence=tuple(following.evidence),
-            soft_state=soft if soft != self._told else None,
-            snapshot=following.wanted,
-        )
-        self._told = soft
+        messages = self._outbox.take()
+        committed = self._take_committed() if hand_out else ()
+        reads = self._reads.take()
+        soft = self._soft_state()
+        if not (messages or committed or reads or soft or following.evidence or following.wanted):
+            return NOTHING
+        ready = Ready(messages, committed, reads, tuple(following.evidence), soft, following.wanted)
         following.evidence = []
         following.wanted = None
         return ready
+
+    def _soft_state(self) -> SoftState | None:
+        """What this node does, if that is not what `ready` said last."""
+        told = self._told
+        if (told.role, told.term, told.leader) == (self._role, self._term, self._leader):
+            return None
+        self._told = SoftState(self._role, self._term, self._leader)
+        return self._told
 
     # Terms and roles.
 
@@ -442,9 +473,10 @@ class Raft(State):
 
     def _take_committed(self) -> tuple[Logged, ...]:
         """The next entries to execute, at most committed_bytes_max of them, one at least."""
+        if self._handed_out >= self._log.commit:
+            return ()
         entries = self._log.committed_after(
             self._handed_out, bytes_max=self._settings.committed_bytes_max
         )
-        if entries:
-            self._handed_out = RaftIndex(entries[-1].entry.index)
+        self._handed_out = RaftIndex(entries[-1].entry.index)
         return entries

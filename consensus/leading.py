@@ -181,6 +181,11 @@ class Leading:
         else:
             self._feed(peer, even_empty=True)
 
+    def unreachable(self, peer: NodeId) -> None:
+        """Messages to the peer are being lost: it is probed from the next heartbeat on."""
+        if peer in self.peers:
+            self.peers[peer].lost()
+
     def answered(
         self, sender: NodeId, message: m.AppendReply | m.AppendRefused | m.HeartbeatReply
     ) -> bool:

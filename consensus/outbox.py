@@ -77,6 +77,8 @@ class Outbox:
 
     def take(self) -> tuple[Outgoing, ...]:
         """Every free message, each once."""
+        if not self._free:
+            return ()
         free, self._free = self._free, []
         return tuple(free)
 

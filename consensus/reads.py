@@ -194,6 +194,8 @@ class Reads:
 
     def take(self) -> tuple[ReadState, ...]:
         """Reads that are decided, each once."""
+        if not self._ready:
+            return ()
         ready, self._ready = self._ready, []
         return tuple(ready)
 

@@ -4,9 +4,10 @@
 stay inside the core until the driver says `persisted()`.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+import msgspec
 
 from consensus.messages import AnyMessage
 from consensus.types import Entry, EntryPoint, HardState, Logged, NodeId, RaftIndex, Role, Term
@@ -53,8 +54,7 @@ class Proposals(Protocol):
         """Whether a candidate's clock is too far ahead of this node's."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalRefused:
+class ProposalRefused(msgspec.Struct, frozen=True):
     """The data was not proposed, and certainly not by this call.
 
     why: "not-leader" (leader says who is, if known), "too-much-uncommitted" (try again later),
@@ -66,8 +66,7 @@ class ProposalRefused:
     leader: NodeId | None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRefused:
+class TransferRefused(msgspec.Struct, frozen=True):
     """Leadership is not being handed over.
 
     why: "not-leader", "itself" (the target leads already), "not-a-voter", "transferring" (to
@@ -77,24 +76,21 @@ class TransferRefused:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A message to a peer; it may be lost, doubled, late or out of order."""
 
     to: NodeId
     message: AnyMessage
 
 
-@dataclass(frozen=True, slots=True)
-class ReadState:
+class ReadState(msgspec.Struct, frozen=True):
     """A read may run once `index` is applied; None: there was no leader to confirm it."""
 
     token: int
     index: RaftIndex | None
 
 
-@dataclass(frozen=True, slots=True)
-class Equivocation:
+class Equivocation(msgspec.Struct, frozen=True):
     """Two entries that one leader signed for one place; both signatures are good."""
 
     kept: Entry
@@ -103,8 +99,7 @@ class Equivocation:
     previous_hash_refused: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedReplaced:
+class CommittedReplaced(msgspec.Struct, frozen=True):
     """An append would have replaced an entry that is committed here: refused, and kept."""
 
     sender: NodeId
@@ -117,8 +112,7 @@ class CommittedReplaced:
 Evidence = Equivocation | CommittedReplaced
 
 
-@dataclass(frozen=True, slots=True)
-class SoftState:
+class SoftState(msgspec.Struct, frozen=True):
     """What need not survive: who leads, and what this node does."""
 
     role: Role
@@ -126,8 +120,7 @@ class SoftState:
     leader: NodeId | None
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotWanted:
+class SnapshotWanted(msgspec.Struct, frozen=True):
     """This node is behind where the leader's log begins: it needs the state at `point` or later.
 
     The driver fetches it, from whomever, and checks it; a leader's word is no proof (P41).
@@ -137,8 +130,7 @@ class SnapshotWanted:
     point: EntryPoint
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """Everything that can be carried out now, in any order.
 
     committed: entries to execute, in order, each handed out once.
@@ -154,8 +146,11 @@ class Ready:
     snapshot: SnapshotWanted | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unwritten:
+NOTHING = Ready((), (), (), (), None, None)
+"""What is ready most of the time."""
+
+
+class Unwritten(msgspec.Struct, frozen=True):
     """One synced write. Entries replace whatever the store holds at their indexes and above.
 
     hard_state: None if it did not change. log_start: the entry after which the log begins from now

@@ -144,8 +144,24 @@ class State:
         """A leader's own proposals that are not committed, in bytes."""
         return 0 if self._leading is None else self._leading.uncommitted_bytes
 
+    @property
+    def election_timeout_ticks(self) -> int:
+        """After how many ticks without a leader this node campaigns; drawn anew for each wait."""
+        return self._timer.limit
+
+    @property
+    def election_elapsed_ticks(self) -> int:
+        """How many of them have passed; meaningless while this node leads."""
+        return self._timer.elapsed
+
+    @property
+    def peers(self) -> tuple[NodeId, ...]:
+        """Everyone whose `progress` a leader knows, sorted; nobody if this node does not lead."""
+        return () if self._leading is None else tuple(self._leading.peers)
+
     def progress(self, peer: NodeId) -> Progress | None:
-        """What a leader knows of a peer, to be read only; None if this node does not lead."""
+        """What a leader knows of a peer, to be read only; None if this node does not lead, or the
+        peer takes no part. Of its own log a leader counts `stable_index`."""
         return None if self._leading is None else self._leading.peers.get(peer)
 
     def entry(self, index: int) -> Logged:

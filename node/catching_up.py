@@ -69,7 +69,8 @@ class CatchingUp:
     """One node's way to the end of the ledger, while the core says that it is behind the log.
 
     wanted: the height that has to be reached, 0 while nothing is wanted. waiting: proved blocks, to
-    be executed in order; the first is right after the chain's tip.
+    be executed in order; the first is right after the chain's tip. Invariant: `_end` is None, or
+    above the chain's tip.
     """
 
     __slots__ = (
@@ -101,7 +102,7 @@ class CatchingUp:
         self._asked: NodeId | None = None
         self._since_asked = 0
         self._turn = 0
-        self._end = self._tip()
+        self._end: _End | None = None
 
     def want(self, height: int) -> None:
         """The core needs the state at `height` or later."""
@@ -109,13 +110,14 @@ class CatchingUp:
 
     def executed(self) -> None:
         """The chain has grown, by these blocks or by others: what lies below its tip goes."""
-        while self.waiting and self.waiting[0].header.height <= self._chain.tip.height:
+        height = self._chain.tip.height
+        while self.waiting and self.waiting[0].header.height <= height:
             self._waiting_bytes -= sum(map(len, self.waiting.popleft().records))
         if not self.waiting:
             self._waiting_bytes = 0
-            if self._end.height <= self._chain.tip.height:
-                self._end = self._tip()
-        if self.wanted <= self._chain.tip.height:
+            if self._end is not None and self._end.height <= height:
+                self._end = None
+        if self.wanted <= height:
             self.wanted = 0
 
     def start_over(self) -> None:
@@ -123,7 +125,7 @@ class CatchingUp:
         self.waiting.clear()
         self._waiting_bytes = 0
         self._asked = None
-        self._end = self._tip()
+        self._end = None
 
     def tick(self) -> None:
         """One tick has passed."""
@@ -135,11 +137,10 @@ class CatchingUp:
         self, members: Sequence[NodeId], leader: NodeId | None
     ) -> tuple[NodeId, BlocksWanted] | None:
         """Whom to ask for what now; None while nothing is wanted or an answer is on its way."""
-        if (
-            self.wanted <= self._end.height
-            or self._asked is not None
-            or self._waiting_bytes >= WAITING_BYTES_MAX
-        ):
+        if not self.wanted or self._asked is not None or self._waiting_bytes >= WAITING_BYTES_MAX:
+            return None
+        end = self._proved_end()
+        if self.wanted <= end.height:
             return None
         others = [node for node in members if node != self._node_id]
         if leader in others:
@@ -149,7 +150,7 @@ class CatchingUp:
             return None
         self._asked = others[self._turn % len(others)]
         self._since_asked = 0
-        return self._asked, BlocksWanted(self._end.height, self._end.tree.size)
+        return self._asked, BlocksWanted(end.height, end.tree.size)
 
     def receive(
         self, sender: NodeId, message: CertifiedBlocks
@@ -159,24 +160,25 @@ class CatchingUp:
         From anyone who was not asked, or who proves nothing, they are none; the next member is
         asked then, after ASK_AGAIN_TICKS.
         """
-        if sender != self._asked or message.height != self._end.height:
+        start = self._proved_end()
+        if sender != self._asked or message.height != start.height:
             return ()
         try:
-            end, proved, certificate = prove(self._ledger_id, self._end, message)
+            end, proved, certificate = prove(self._ledger_id, start, message)
             self._check_signatures(certificate)
         except (Malformed, ProofMismatch, CertificateRefused):
             self._turn += 1
-            return self._contradicted(message) or ()
+            return self._contradicted(start, message) or ()
         self._asked = None
         self._end = end
         self.waiting.extend(proved)
         self._waiting_bytes += sum(len(raw) for block in proved for raw in block.records)
         return proved
 
-    def _contradicted(self, message: CertifiedBlocks) -> Contradicted | None:
+    def _contradicted(self, start: _End, message: CertifiedBlocks) -> Contradicted | None:
         """Whether the certificate itself, good by the voters here, proves another branch."""
         tip = self._chain.tip
-        if self._end.height != tip.height or not message.path_before:
+        if start.height != tip.height or not message.path_before:
             return None
         ours = self._chain.checkpoint()
         try:
@@ -201,7 +203,10 @@ class CatchingUp:
                 raise CertificateRefused("certificate", "a signature does not fit")
         self._checked = data
 
-    def _tip(self) -> _End:
+    def _proved_end(self) -> _End:
+        """The end of the proved blocks that wait, or the chain's while none do."""
+        if self._end is not None:
+            return self._end
         tip = self._chain.tip
         return _End(tip.height, tip.block_hash, tip.tree(), tip.voters)
 

@@ -2,6 +2,8 @@
 
 *Waiting* is what this node's clients want: each record stays until it is executed here, and is sent
 again to the leader of the day while it is not, so a lost message or a fallen leader loses nothing.
+Each time the wait before the next try doubles, so that a leader who cannot keep up is not asked
+more because of it.
 A record that was sent twice is accepted once: the contracts know its key and nonce.
 
 *Queued* is what a leader has yet to propose, in order of arrival. It goes when leadership goes; the
@@ -15,12 +17,16 @@ from dataclasses import dataclass
 
 from ledger.records import Record
 
+RESEND_GROWTH_MAX = 8
+"""How many times `resend_ticks` the wait between two tries of sending grows to, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much may be under way at once.
 
-    records_max: records. bytes_max: their bytes. resend_ticks: ticks between two tries of sending.
+    records_max: records. bytes_max: their bytes. resend_ticks: ticks before the first try
+    of sending again.
     """
 
     records_max: int
@@ -33,6 +39,7 @@ class _Waiting:
     raw: bytes
     valid_until_ms: int
     sent_at_tick: int
+    patience_ticks: int
 
 
 class Waiting:
@@ -60,7 +67,9 @@ class Waiting:
             or self._bytes + len(raw) > self._limits.bytes_max
         ):
             return False
-        self._records[record.record_id] = _Waiting(raw, record.header.valid_until_ms, tick)
+        self._records[record.record_id] = _Waiting(
+            raw, record.header.valid_until_ms, tick, self._limits.resend_ticks
+        )
         self._bytes += len(raw)
         return True
 
@@ -72,25 +81,23 @@ class Waiting:
         self._bytes -= len(waiting.raw)
         return True
 
-    def sent(self, record_id: bytes, *, tick: int) -> None:
-        """The record has just been handed to a leader."""
-        waiting = self._records.get(record_id)
-        if waiting is not None:
-            waiting.sent_at_tick = tick
-
     def overdue(self, *, tick: int) -> list[bytes]:
-        """Records, as bytes, to send again: those last sent `resend_ticks` ago or earlier."""
+        """Records, as bytes, to send again now: after `resend_ticks`, then after twice as many
+        each time, up to RESEND_GROWTH_MAX times as many."""
         due: list[bytes] = []
+        longest = self._limits.resend_ticks * RESEND_GROWTH_MAX
         for waiting in self._records.values():
-            if tick - waiting.sent_at_tick >= self._limits.resend_ticks:
+            if tick - waiting.sent_at_tick >= waiting.patience_ticks:
                 waiting.sent_at_tick = tick
+                waiting.patience_ticks = min(2 * waiting.patience_ticks, longest)
                 due.append(waiting.raw)
         return due
 
     def resend_all(self, *, tick: int) -> list[bytes]:
-        """Every record, as bytes: there is a new leader."""
+        """Every record, as bytes: there is a new leader, who has not been asked yet."""
         for waiting in self._records.values():
             waiting.sent_at_tick = tick
+            waiting.patience_ticks = self._limits.resend_ticks
         return [waiting.raw for waiting in self._records.values()]
 
     def expired(self, *, time_ms: int) -> list[bytes]:

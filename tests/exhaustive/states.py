@@ -12,7 +12,7 @@ from typing import Any
 
 from scenarios.driver import ENTER, LEAVE, Done, Driver
 
-from consensus import NodeId
+from consensus import NodeId, Role, SoftState, Term
 from consensus import messages as m
 from consensus.types import NO_HASH
 from exhaustive.bounds import NODES, Bounds
@@ -51,6 +51,10 @@ NAMES = {
 def named(given: int) -> str:
     """An input that is no letter, in words."""
     return NAMES.get(given, "hands over")
+
+
+UNTOLD = SoftState(Role.FOLLOWER, Term(0), None)
+"""What the drivers here make nothing of."""
 
 
 def no_ticks(below: int) -> int:
@@ -390,7 +394,7 @@ def forget_time(driver: Driver, bounds: Bounds) -> None:
     lapsed = bounds.lapses and raft._timer.elapsed >= driver.settings.election_ticks
     raft._timer.elapsed = driver.settings.election_ticks if lapsed else 0
     raft._timer.limit = 2 * driver.settings.election_ticks
-    raft._told = None
+    raft._told = UNTOLD
     leading = raft._leading
     if leading is not None:
         leading._since_heartbeat = leading._since_renewal = leading._transfer_ticks = 0

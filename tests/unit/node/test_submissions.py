@@ -25,9 +25,6 @@ def test_waiting_records_are_sent_again_until_they_settle() -> None:
     assert not waiting.add(third, third.to_bytes(), tick=2)
     assert waiting.overdue(tick=3) == [first.to_bytes()]
     assert waiting.overdue(tick=5) == [second.to_bytes()]
-    waiting.sent(first.record_id, tick=6)
-    waiting.sent(third.record_id, tick=6)
-    assert waiting.overdue(tick=8) == [second.to_bytes()]
     assert waiting.resend_all(tick=9) == [first.to_bytes(), second.to_bytes()]
     assert waiting.expired(time_ms=first.header.valid_until_ms) == [
         first.record_id,
@@ -35,6 +32,16 @@ def test_waiting_records_are_sent_again_until_they_settle() -> None:
     ]
     assert waiting.settle(first.record_id) and not waiting.settle(first.record_id)
     assert first.record_id not in waiting and second.record_id in waiting
+
+
+def test_each_try_waits_twice_as_long_up_to_a_limit_until_another_leads() -> None:
+    waiting = Waiting(limits(1))
+    raw = RECORDS[0].to_bytes()
+    assert waiting.add(RECORDS[0], raw, tick=0)
+    sent = [tick for tick in range(1, 100) if waiting.overdue(tick=tick)]
+    assert sent == [3, 9, 21, 45, 69, 93]
+    assert waiting.resend_all(tick=100) == [raw]
+    assert [tick for tick in range(101, 115) if waiting.overdue(tick=tick)] == [103, 109]
 
 
 def test_waiting_is_limited_in_bytes() -> None:
