@@ -31,21 +31,23 @@ class Question:
 QUESTIONS: dict[str, Question] = {
     "readers": Question(
         "Who read a dataset, when, under which grant, purpose and legal basis.",
-        """SELECT g.consumer, g.grant_id, g.purpose, g.legal_basis, g.fields,
-                  count(*) AS exchanges, sum(r.rows)::BIGINT AS rows,
-                  min(r.time_ms) AS first_ms, max(r.time_ms) AS last_ms
-           FROM receipts r JOIN grants g USING (grant_id) WHERE g.dataset = $dataset
-           GROUP BY ALL ORDER BY first_ms, grant_id""",
+        """SELECT g.consumer, grant_id, l.version, l.purpose, l.legal_basis, v.fields,
+                  sum(l.exchanges)::BIGINT AS exchanges, sum(l.rows)::BIGINT AS rows,
+                  min(l.time_ms) AS first_ms, max(l.time_ms) AS last_ms
+           FROM receipt_lines l JOIN grants g USING (grant_id)
+           JOIN grant_versions v USING (grant_id, version) WHERE g.dataset = $dataset
+           GROUP BY ALL ORDER BY first_ms, grant_id, l.version""",
         ("dataset",),
     ),
     "field-readers": Question(
         "Who read a field of a dataset.",
-        """SELECT g.consumer, g.grant_id, g.purpose, g.legal_basis,
-                  count(*) AS exchanges, sum(r.rows)::BIGINT AS rows,
-                  min(r.time_ms) AS first_ms, max(r.time_ms) AS last_ms
-           FROM receipts r JOIN grants g USING (grant_id)
-           WHERE g.dataset = $dataset AND list_contains(string_split(g.fields, ','), $field)
-           GROUP BY ALL ORDER BY first_ms, grant_id""",
+        """SELECT g.consumer, grant_id, l.version, l.purpose, l.legal_basis,
+                  sum(l.exchanges)::BIGINT AS exchanges, sum(l.rows)::BIGINT AS rows,
+                  min(l.time_ms) AS first_ms, max(l.time_ms) AS last_ms
+           FROM receipt_lines l JOIN grants g USING (grant_id)
+           JOIN grant_versions v USING (grant_id, version)
+           WHERE g.dataset = $dataset AND list_contains(string_split(v.fields, ','), $field)
+           GROUP BY ALL ORDER BY first_ms, grant_id, l.version""",
         ("dataset", "field"),
     ),
     "timeline": Question(

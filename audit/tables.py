@@ -4,16 +4,26 @@ One row is one thing that the ledger says; `SCHEMA` says what each column means.
 milliseconds since 1970, ids hexadecimal. Everything is as of the ledger's last block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from audit.forks import Readable
 from audit.reading import check_none, segments
 from audit.replay import Replay
-from contracts.catalog import dataset
-from contracts.exchanges import Acknowledgement, Denial, Receipt, Void, parse_item
-from contracts.grants import Grant, parse_grant
+from contracts.catalog import Dataset, parse_dataset
+from contracts.consortium import parse_member
+from contracts.emergencies import EmergencyStart
+from contracts.exchanges import (
+    Acknowledgement,
+    Denial,
+    Item,
+    Receipt,
+    Receipts,
+    Void,
+    parse_item,
+)
+from contracts.grants import Grant, GrantAmend, GrantRequest, parse_grant
 from contracts.registry import CONTRACTS
 from ledger.attachments import parse_items
 from ledger.blocks import BlockHeader
@@ -63,6 +73,28 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("voided", _INT, "exchanges taken back"),
         ("denied", _INT, "requests refused under it"),
     ),
+    "grant_versions": (
+        ("grant_id", _ID, "the grant"),
+        ("version", _INT, "1, then one more with each amendment that was asked for"),
+        ("fields", _TEXT, "its fields, separated by commas"),
+        ("purpose", _TEXT, "what for"),
+        ("legal_basis", _TEXT, "on which ground"),
+        ("onward", _BOOL, "whether it may be shared further"),
+        ("asked_ms", _INT, "when it was asked for"),
+    ),
+    "receipt_lines": (
+        ("record_id", _ID, "a batch of receipts"),
+        ("leaf_index", _INT, "its place in the tree"),
+        ("line", _INT, "number of the line in it, from 0"),
+        ("time_ms", _INT, "the block's time"),
+        ("grant_id", _ID, "the grant of the line"),
+        ("version", _INT, "the version of it that was in force"),
+        ("purpose", _TEXT, "what for, as that version says"),
+        ("legal_basis", _TEXT, "on which ground"),
+        ("exchanges", _INT, "receipts in the line"),
+        ("rows", _INT, "rows handed over"),
+        ("size_bytes", _INT, "bytes of content"),
+    ),
     "receipts": (
         ("exchange_id", _ID, "the exchange"),
         ("grant_id", _ID, "the grant of its line"),
@@ -90,6 +122,15 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("fields", _TEXT, "its fields, separated by commas"),
         ("status", _TEXT, "offered or withdrawn"),
         ("version", _INT, "1, then one more with each change"),
+        ("authoritative", _BOOL, "whether it is the source that others copy"),
+        ("subject_field", _TEXT, "the field that says whom a row is about"),
+        ("derived_from", _TEXT, "grants under which its data was received, separated by commas"),
+        ("published_ms", _INT, "when it was first offered"),
+    ),
+    "departments": (
+        ("department", _TEXT, "short name"),
+        ("title", _TEXT, "full name"),
+        ("status", _TEXT, "active, suspended or retired"),
     ),
 }
 """Tables: name, then column, type in SQL and meaning."""
@@ -108,6 +149,12 @@ class Tables:
     root: bytes = b""
     rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in SCHEMA})
 
+    def named(self, table: str) -> Iterator[dict[str, Any]]:
+        """The rows of a table, each value by its column's name."""
+        columns = tuple(column for column, _, _ in SCHEMA[table])
+        for row in self.rows[table]:
+            yield dict(zip(columns, row, strict=True))
+
 
 def make_tables(source: Readable, genesis: GenesisFile) -> Tables:
     """Executes the ledger again and writes down what it says. Raises Malformed if it is none.
@@ -115,6 +162,7 @@ def make_tables(source: Readable, genesis: GenesisFile) -> Tables:
     Signatures are not judged, and items that are not held are left out.
     """
     made = Tables(genesis.ledger_id)
+    writer = TableWriter(made)
     replay = Replay(genesis)
     records: list[tuple[int, Record]] = []
     for segment in segments(source, check_none):
@@ -130,71 +178,123 @@ def make_tables(source: Readable, genesis: GenesisFile) -> Tables:
             if block.header_bytes != leaf.data:
                 raise Malformed("ledger", f"block {leaf.parsed.height} does not follow")
             for index, record in records:
-                _record(made, leaf.parsed, index, record)
+                writer.record(leaf.parsed, index, record)
             records = []
     tip = replay.tip
     made.height, made.tree_size, made.time_ms = tip.height, tip.tree_size, tip.time_ms
     made.root = tip.tree().root()
-    for key, value in sorted(replay.state.items()):
-        if key.startswith(b"grant/"):
-            made.rows["grants"].append(_grant(parse_grant(value)))
-        elif key.startswith(b"dataset/"):
-            _, publisher, name = key.decode("ascii").split("/")
-            made.rows["datasets"].append(_dataset(replay, publisher, name))
+    writer.state(sorted(replay.state.items()))
     return made
 
 
-def _record(made: Tables, block: BlockHeader, index: int, record: Record) -> None:
-    header = record.header
-    record_id = record.record_id.hex()
-    made.rows["records"].append(
-        (
-            record_id,
-            index,
-            block.height,
-            block.time_ms,
-            header.kind,
-            header.department,
-            header.actor,
-            header.key.hex(),
-            header.created_ms,
+class TableWriter:
+    """Writes records, in the order of the ledger, and then the state into tables."""
+
+    def __init__(self, made: Tables) -> None:
+        self._rows = made.rows
+        self._versions: dict[bytes, int] = {}
+        self._published: dict[tuple[str, str], int] = {}
+
+    def record(self, block: BlockHeader, index: int, record: Record) -> None:
+        """A record of the block; index: of its leaf."""
+        header = record.header
+        record_id = record.record_id.hex()
+        self._rows["records"].append(
+            (
+                record_id,
+                index,
+                block.height,
+                block.time_ms,
+                header.kind,
+                header.department,
+                header.actor,
+                header.key.hex(),
+                header.created_ms,
+            )
         )
-    )
-    body = CONTRACTS[header.kind].body.decode(bytes(header.body))
-    if header.kind in ("grant.request", "emergency.start"):
-        made.rows["record_grants"].append((record_id, record_id))
-    elif isinstance(getattr(body, "grant_id", None), bytes):
-        made.rows["record_grants"].append((record_id, body.grant_id.hex()))
-    if header.kind.startswith("exchange."):
-        _exchange(made, block, record, body.lines)
+        body = CONTRACTS[header.kind].body.decode(bytes(header.body))
+        if header.kind == "dataset.publish":
+            self._published[header.department, body.name] = block.time_ms
+        elif isinstance(body, GrantRequest | EmergencyStart | GrantAmend):
+            self._version(record.record_id, body, block.time_ms)
+        if header.kind in ("grant.request", "emergency.start"):
+            self._rows["record_grants"].append((record_id, record_id))
+        elif isinstance(getattr(body, "grant_id", None), bytes):
+            self._rows["record_grants"].append((record_id, body.grant_id.hex()))
+        if isinstance(body, Receipts):
+            self._lines(block, index, record_id, body)
+        if header.kind.startswith("exchange."):
+            self._exchange(block, record, body.lines)
 
+    def state(self, values: Iterable[tuple[bytes, bytes]]) -> None:
+        """What the last block left: keys and values of the state, in order."""
+        for key, value in values:
+            if key.startswith(b"grant/"):
+                self._rows["grants"].append(_grant(parse_grant(value)))
+            elif key.startswith(b"dataset/"):
+                known = parse_dataset(value)
+                at_ms = self._published[known.publisher, known.offer.name]
+                self._rows["datasets"].append(_dataset(known, at_ms))
+            elif key.startswith(b"department/"):
+                known_as = parse_member(value)
+                name = key.removeprefix(b"department/").decode("ascii")
+                self._rows["departments"].append((name, known_as.title, known_as.status))
 
-def _exchange(made: Tables, block: BlockHeader, record: Record, lines: Sequence[Any]) -> None:
-    """A batch: its lines, and its items where they are held."""
-    record_id = record.record_id.hex()
-    items = () if record.attached is None else parse_items(record.attached)
-    start = 0
-    for line in lines:
-        grant_id = line.grant_id.hex()
-        made.rows["record_grants"].append((record_id, grant_id))
-        for data in items[start : start + line.count]:
-            try:
-                item = parse_item(data)
-            except Malformed:
-                continue
-            place = (item.exchange_id.hex(), grant_id, record_id, block.time_ms)
-            match item:
-                case Receipt():
-                    counts = (item.rows, item.size_bytes, item.subjects)
-                    made.rows["receipts"].append((*place, *counts))
-                case Acknowledgement():
-                    made.rows["halves"].append(("acknowledgement", *place, None, None, 1))
-                case Void():
-                    made.rows["halves"].append(("void", *place, None, None, 1))
-                case Denial():
-                    told = (item.consumer, item.code, item.count)
-                    made.rows["halves"].append(("denial", *place, *told))
-        start += line.count
+    def _version(
+        self, record_id: bytes, body: GrantRequest | EmergencyStart | GrantAmend, time_ms: int
+    ) -> None:
+        """What was asked for; only what a grant's consumer asks for makes another version."""
+        grant_id = body.grant_id if isinstance(body, GrantAmend) else record_id
+        request = body if isinstance(body, GrantRequest) else body.request
+        version = self._versions.get(grant_id, 0) + 1
+        self._versions[grant_id] = version
+        self._rows["grant_versions"].append(
+            (
+                grant_id.hex(),
+                version,
+                ",".join(request.fields),
+                request.purpose,
+                request.legal_basis,
+                request.onward,
+                time_ms,
+            )
+        )
+
+    def _lines(self, block: BlockHeader, index: int, record_id: str, body: Receipts) -> None:
+        for number, line in enumerate(body.lines):
+            place = (record_id, index, number, block.time_ms, line.grant_id.hex())
+            right = (line.version, line.purpose, line.legal_basis)
+            counts = (line.count, line.rows, line.size_bytes)
+            self._rows["receipt_lines"].append((*place, *right, *counts))
+
+    def _exchange(self, block: BlockHeader, record: Record, lines: Sequence[Any]) -> None:
+        """A batch: its lines, and its items where they are held."""
+        record_id = record.record_id.hex()
+        items = () if record.attached is None else parse_items(record.attached)
+        start = 0
+        for line in lines:
+            grant_id = line.grant_id.hex()
+            self._rows["record_grants"].append((record_id, grant_id))
+            for data in items[start : start + line.count]:
+                try:
+                    item = parse_item(data)
+                except Malformed:
+                    continue
+                self._item(item, (item.exchange_id.hex(), grant_id, record_id, block.time_ms))
+            start += line.count
+
+    def _item(self, item: Item, place: tuple[str, str, str, int]) -> None:
+        halves = self._rows["halves"]
+        match item:
+            case Receipt():
+                counts = (item.rows, item.size_bytes, item.subjects)
+                self._rows["receipts"].append((*place, *counts))
+            case Acknowledgement():
+                halves.append(("acknowledgement", *place, None, None, 1))
+            case Void():
+                halves.append(("void", *place, None, None, 1))
+            case Denial():
+                halves.append(("denial", *place, item.consumer, item.code, item.count))
 
 
 def _grant(value: Grant) -> Row:
@@ -225,15 +325,17 @@ def _grant(value: Grant) -> Row:
     )
 
 
-def _dataset(replay: Replay, publisher: str, name: str) -> Row:
-    value = dataset(replay.view(), publisher, name)
-    assert value is not None, "its key is in the state"
+def _dataset(value: Dataset, published_ms: int) -> Row:
     return (
-        f"{publisher}/{name}",
+        f"{value.publisher}/{value.offer.name}",
         value.title,
         value.offer.classification,
         value.offer.sharing,
         ",".join(column for column, _ in value.fields),
         value.status,
         value.version,
+        value.offer.authoritative,
+        value.subject_field,
+        ",".join(grant_id.hex() for grant_id in value.offer.derived_from),
+        published_ms,
     )

@@ -20,6 +20,7 @@ from cli.governance import (
     withdraw,
 )
 from cli.grants import emergency, grant
+from cli.graph import graph
 from cli.imports import import_xroad
 from cli.policies import policies_command, policy
 from cli.proofs import check, prove
@@ -48,6 +49,7 @@ for each in (
     emergencies_command,
     export,
     gaps,
+    graph,
     policies_command,
     prove,
     sql,

@@ -29,20 +29,25 @@ FormOption = click.option(
 )
 
 
-@contextmanager
-def _database(
-    target: str, genesis_path: Path, token: str | None
-) -> Iterator[tuple[Tables, Database]]:
+def read_tables(target: str, genesis_path: Path, token: str | None) -> Tables:
+    """The ledger that a person named, as tables. Raises Failure."""
     genesis = read_genesis(genesis_path)
     try:
         with open_ledger(target, token) as source:
-            tables = make_tables(source, genesis)
+            return make_tables(source, genesis)
     except Unreadable as error:
         raise Failure(str(error), UNREADABLE) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
         ) from None
+
+
+@contextmanager
+def _database(
+    target: str, genesis_path: Path, token: str | None
+) -> Iterator[tuple[Tables, Database]]:
+    tables = read_tables(target, genesis_path, token)
     with Database(tables) as database:
         yield tables, database
 
@@ -86,7 +91,7 @@ def ask(
             answer = database.ask(asked.sql, parameters)
         except Unanswerable as error:
             raise Failure(str(error), "Check the values that were given.") from None
-    _show(asked.meaning, tables, answer, form)
+    show_answer(asked.meaning, tables, answer, form)
 
 
 @click.command()
@@ -108,7 +113,7 @@ def sql(
             answer = database.ask(query)
         except Unanswerable as error:
             raise Failure(str(error), "docs/CLI.md lists tables and columns.") from None
-    _show(query, tables, answer, form)
+    show_answer(query, tables, answer, form)
 
 
 @click.command(name="tables")
@@ -138,7 +143,8 @@ def tables_command(
         console.print(f"{output}: {counts}, as of height {tables.height}", markup=False)
 
 
-def _show(title: str, tables: Tables, answer: Answer, form: str) -> None:
+def show_answer(title: str, tables: Tables, answer: Answer, form: str) -> None:
+    """An answer, with the ledger, height and checkpoint that it is of. form: of `FormOption`."""
     of: dict[str, Any] = {
         "ledger_id": tables.ledger_id.hex(),
         "height": tables.height,

@@ -110,6 +110,11 @@ def parse_description(document: bytes) -> Description:
     return _DESCRIPTION.decode(document)
 
 
+def parse_dataset(value: bytes) -> Dataset:
+    """A dataset from its state value. Raises Malformed."""
+    return _DATASET.decode(value)
+
+
 def dataset(view: View, publisher: str, name: str) -> Dataset | None:
     """A dataset, withdrawn or not; None if there never was one."""
     value = view.get(dataset_key(publisher, name))
