@@ -1,6 +1,6 @@
 """Speed, measured on real node processes through their public interfaces: `make bench`.
 
-    python -m bench [--quick] [--workload NAME] [--json FILE]
+    python -m bench [--quick] [--workload NAME] [--json FILE] [--profile FOLDER]
 
 A workload drives a cluster that it founds itself, after a warm-up, several times; each figure is
 the median of its runs with their spread. In the same run stand the pure costs of what the work
@@ -10,5 +10,5 @@ being slow: speed is reported here and asserted nowhere.
 
 Modules: `wire` a plain HTTP client · `machine` what processes and primitives cost · `cluster` the
 nodes · `drive` clients and times · `report` tables and JSON · `records`, `exchanges`, … workloads ·
-`others` peers. `__main__` names the workloads.
+`others` peers · `profiled` a node under a profiler. `__main__` names the workloads.
 """

@@ -4,6 +4,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -25,10 +26,11 @@ WORKLOADS: dict[str, Workload] = {
 @click.option("--quick", is_flag=True, help="Shorter and fewer runs.")
 @click.option("--workload", type=click.Choice(sorted(WORKLOADS)), help="Only this one.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON here.")
-def main(quick: bool, workload: str | None, json_path: Path | None) -> None:
+@click.option("--profile", type=click.Path(path_type=Path), help="Folder for nodes' profiles.")
+def main(quick: bool, workload: str | None, json_path: Path | None, profile: Path | None) -> None:
     """Measures, prints a table, and writes JSON if asked to."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-    settings = QUICK if quick else Settings()
+    settings = replace(QUICK if quick else Settings(), profile=profile)
     with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
         base = Path(folder)
         report = Report(primitives(base / "primitives"))

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.machine import Usage, usage
+from bench.settings import Settings
 from bench.wire import Connection
 from cli.demo.cluster import Cluster
 from ledger.codec import encode
@@ -26,8 +29,9 @@ DAY_MS = 86_400_000
 class Nodes:
     """A running cluster of `count` nodes, one for each department; all of them vote."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, profiled: bool = False) -> None:
         self.cluster = cluster
+        self._profiled = profiled
         self.names = tuple(cluster.departments)
         self._numbers = itertools.count()
         genesis = cluster.departments[self.names[0]].client("operator").get("/v1/status")
@@ -67,6 +71,12 @@ class Nodes:
         record: Record = assemble_record(header, signature, attached=None)
         return record.to_bytes()
 
+    def begin(self) -> None:
+        """What is measured begins now; so do the nodes' profiles, if they are wanted."""
+        if self._profiled:
+            for pid in self.cluster.pids():
+                os.kill(pid, signal.SIGUSR1)
+
     def usage(self) -> Usage:
         """What all node processes have used so far."""
         return usage(self.cluster.pids())
@@ -80,13 +90,18 @@ class Nodes:
 
 
 @contextmanager
-def nodes(folder: Path, count: int) -> Iterator[Nodes]:
+def nodes(folder: Path, settings: Settings) -> Iterator[Nodes]:
     """A founded, running cluster; everything that it started ends with it."""
-    titles = {name: f"Bureau of {name.title()}" for name in NAMES[:count]}
+    titles = {name: f"Bureau of {name.title()}" for name in NAMES[: settings.nodes]}
     cluster = Cluster(folder, titles)
+    if settings.profile is not None:
+        settings.profile.mkdir(parents=True, exist_ok=True)
+        for name, department in cluster.departments.items():
+            profile = settings.profile / f"{folder.name}-{name}.pstats"
+            department.launcher = (sys.executable, "-m", "bench.profiled", str(profile))
     try:
         cluster.found()
         cluster.start()
-        yield Nodes(cluster)
+        yield Nodes(cluster, profiled=settings.profile is not None)
     finally:
         cluster.close()

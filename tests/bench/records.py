@@ -39,7 +39,7 @@ def _measure(
     clients: tuple[int, ...],
 ) -> list[Figure]:
     figures = []
-    with nodes(folder, settings.nodes) as cluster:
+    with nodes(folder, settings) as cluster:
         publish(cluster)
         for count in clients:
             figures.append(asyncio.run(_at(cluster, settings, primitives, name, count)))
@@ -97,6 +97,7 @@ async def _at(
         return 1
 
     await drive(clients, one, seconds=settings.warm_up_s)
+    cluster.begin()
     runs: list[Run] = []
     before = cluster.usage()
     syncs = _syncs(cluster)

@@ -2,16 +2,21 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """runs: counted runs of each setting. seconds, warm_up_s: of each. nodes: in a cluster."""
+    """runs: counted runs of each setting. seconds, warm_up_s: of each. nodes: in a cluster.
+
+    profile: a folder for a profile of each node, which makes them several times slower.
+    """
 
     runs: int = 5
     seconds: float = 10.0
     warm_up_s: float = 3.0
     nodes: int = 3
+    profile: Path | None = None
 
     @property
     def cores(self) -> int:
