@@ -23,6 +23,7 @@ from consensus.messages import PROTOCOL_VERSION
 from consensus.types import Tick
 from contracts.consortium import check_genesis, node
 from contracts.machine import Tip, parse_tip
+from contracts.state import View
 from ledger import store_keys
 from ledger.certificates import Certificate
 from ledger.codec import encode
@@ -37,7 +38,7 @@ from node.identity import Identity, destroy_keys, load_identity, mark_spent, rea
 from node.intake import IntakeLimits
 from node.messages import PEER_MESSAGE
 from node.peers import Peer, PeerLimits, PeerNetwork, RpcError
-from node.peers.rpc import RpcHandler
+from node.peers.rpc import Part, RpcHandler
 from node.raft_log import read_hard_state
 from node.replica import Replica
 from node.settings import ReplicaSettings
@@ -198,7 +199,7 @@ class Node:
     def _while_serving(self, handler: RpcHandler) -> RpcHandler:
         """The handler, cut short as soon as this node's key is spent."""
 
-        async def answer(sender: bytes, body: bytes) -> AsyncGenerator[bytes, None]:
+        async def answer(sender: bytes, body: bytes) -> AsyncGenerator[Part, None]:
             chunks = handler(sender, body)
             try:
                 self._check_serving()
@@ -221,6 +222,10 @@ class Node:
     def view(self) -> StateView:
         """The durable state, as of each read."""
         return StateView(self.store)
+
+    def executed_view(self) -> View:
+        """The state that this node has executed, durable or not; for the event loop alone."""
+        return self.replica.chain.view
 
     def tip(self) -> Tip:
         """The last executed, durable block and what the next one builds on."""

@@ -75,7 +75,7 @@ def codes_in(folder: str, *makers: str) -> set[str]:
 
 
 def exchange_codes() -> set[str]:
-    raised = codes_in("node/exchange", "RpcError", "ExchangeRefused", "Rejected", "Refusal")
+    raised = codes_in("node/exchange", "RpcError", "ExchangeRefused", "Rejected", "Refusal", "Stop")
     return raised | codes_in("node", "RpcError")
 
 

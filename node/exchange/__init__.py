@@ -13,7 +13,7 @@ Promise P1: the provider releases nothing before its receipt is certified, and t
 nothing over before it has checked that receipt in its own copy of the ledger. Promise P2: a
 provider whose node has executed, or is just submitting, a revocation sends not one more chunk.
 
-Modules: `provider` and `consumer` are the two sides · `batching` many items, one signed record ·
-`vault` blindings and salts, encrypted · `bulk` exchanges that took place elsewhere ·
-`answers` what travels · `sources` the department's data.
+Modules: `provider` and `consumer` are the two sides · `release` what may leave now ·
+`batching` many items, one signed record · `vault` blindings and salts, encrypted · `bulk` exchanges
+that took place elsewhere · `answers` what travels · `sources` the department's data.
 """

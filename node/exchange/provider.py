@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from contracts.catalog import Dataset, dataset
-from contracts.consortium import department_of_key, node, setting
+from contracts.consortium import department_of_key, node
 from contracts.exchanges import (
     Denial,
     Denials,
@@ -28,7 +28,7 @@ from contracts.exchanges import (
     parse_request,
     parse_signed_request,
 )
-from contracts.grants import Grant, exhausted, grant, standing
+from contracts.grants import Grant, exhausted, grant
 from contracts.limits import Counts
 from contracts.refusals import Refusal
 from ledger import store_keys
@@ -42,6 +42,7 @@ from node.authoring import VALID_MS, Author
 from node.exchange.answers import CHUNK_BYTES, Answer, ReleaseHead
 from node.exchange.batching import Batcher, Outcome, Placed, Right
 from node.exchange.recovery import Unfinished, receipts_to_void
+from node.exchange.release import Endings, Moment, Release
 from node.exchange.sources.port import (
     Field,
     Query,
@@ -53,7 +54,7 @@ from node.exchange.sources.port import (
 )
 from node.exchange.sources.registry import Sources
 from node.exchange.vault import SubjectsExhausted, Vault
-from node.peers.rpc import RpcError
+from node.peers.rpc import Part, RpcError
 from node.runtime import Node, Unknown
 
 REQUEST_AGE_MS_MAX = 300_000
@@ -124,18 +125,10 @@ class Provider:
         self._denying: set[asyncio.Task[Any]] = set()
         self._unfinished = vault.unfinished()
         self._seen: dict[bytes, None] = {}
-        self._revoking: set[bytes] = set()
+        self.endings = Endings()
         self.in_flight = 0
         self.served = 0
         self.denied = 0
-
-    def revoking(self, grant_id: bytes) -> None:
-        """This node is submitting a revocation: nothing more goes out under the grant (P2)."""
-        self._revoking.add(grant_id)
-
-    def not_revoking(self, grant_id: bytes) -> None:
-        """The revocation was refused."""
-        self._revoking.discard(grant_id)
 
     async def stop(self) -> None:
         """Ends; what is to be recorded is."""
@@ -143,7 +136,7 @@ class Provider:
         for batcher in (self._receipts, self._denials, self._voids):
             await batcher.stop()
 
-    async def serve(self, sender: bytes, body: bytes) -> AsyncIterator[bytes]:
+    async def serve(self, sender: bytes, body: bytes) -> AsyncIterator[Part]:
         """The RPC `exchange`: a signed request in, the release out. Raises RpcError."""
         if self.in_flight >= self._limits.exchanges_in_flight_max:
             raise RpcError("busy", f"{self.in_flight} exchanges are under way")
@@ -151,10 +144,10 @@ class Provider:
         try:
             asked = self._authentic(sender, body)
             prepared = await self._prepare(asked)
-            submitted_at = self._monotonic()
+            release = Release(asked.grant_id, self._monotonic_ms())
             placed = await self._certify(prepared)
-            async for chunk in self._release(prepared, placed, submitted_at):
-                yield chunk
+            async for part in self._release(prepared, placed, release):
+                yield part
             self.served += 1
         finally:
             self.in_flight -= 1
@@ -200,7 +193,7 @@ class Provider:
             provider=self._node.department,
             time_ms=self._node.clock.now_ms(),
         )
-        if refusal is None and asked.grant_id in self._revoking:
+        if refusal is None and self.endings.under_way(asked.grant_id):
             refusal = Refusal("grant-revoked", "the revocation is on its way to the ledger")
         if refusal is not None:
             raise self._deny(asked, refusal)
@@ -344,47 +337,49 @@ class Provider:
             self._void(prepared, outcome, 0, "the consumer went away")
 
     async def _release(
-        self, prepared: _Prepared, placed: Placed, submitted_at: float
-    ) -> AsyncIterator[bytes]:
+        self, prepared: _Prepared, placed: Placed, release: Release
+    ) -> AsyncIterator[Part]:
         """The chunks, as long as each may go (P2); a void for what does not."""
-        window_s = setting(self._node.view(), "release-window-ms") / 1000
-        delivered = 0
-        reason = "the consumer went away"
-        complete = False
+        release.height = placed.place.height
         head = ReleaseHead(
             placed.record.record_id,
             encode(prepared.receipt),
             prepared.blinding,
             len(prepared.content),
         )
+        complete = False
         try:
+            yield self._leaving(release, encode(head), size_bytes=0)
             for place in range(0, len(prepared.content), CHUNK_BYTES):
-                if self._monotonic() - submitted_at > window_s:
-                    reason = "the release window was over"
-                    raise RpcError("release-window-over", "it took too long; ask again")
-                refusal = self._stopped(prepared.asked.grant_id)
-                if refusal is not None:
-                    reason = refusal.code
-                    raise RpcError(refusal.code, refusal.detail)
-                if place == 0:
-                    yield encode(head)
                 chunk = prepared.content[place : place + CHUNK_BYTES]
-                yield chunk
-                delivered += len(chunk)
+                yield self._leaving(release, chunk, size_bytes=len(chunk))
             complete = True
             self._vault.end(prepared.asked.exchange_id)
         finally:
             if not complete:
-                self._void(prepared, placed, delivered, reason)
+                stopped = release.stopped
+                reason = "the consumer went away" if stopped is None else stopped.code
+                self._void(prepared, placed, release.delivered_bytes, reason)
 
-    def _stopped(self, grant_id: bytes) -> Refusal | None:
-        """Why nothing may go out any more under the grant."""
-        if grant_id in self._revoking:
-            return Refusal("grant-revoked", "the revocation is on its way to the ledger")
-        view = self._node.view()
-        known = grant(view, grant_id)
-        assert known is not None
-        return standing(view, known, time_ms=self._node.clock.now_ms())
+    def _leaving(self, release: Release, chunk: bytes, *, size_bytes: int) -> Callable[[], bytes]:
+        """A chunk that is let through, or not, in the turn in which it is written."""
+
+        def take() -> bytes:
+            moment = Moment(
+                view=self._node.executed_view(),
+                certified_height=self._node.events.certified_height,
+                now_ms=self._node.clock.now_ms(),
+                monotonic_ms=self._monotonic_ms(),
+            )
+            stop = release.take(size_bytes, moment, self.endings)
+            if stop is not None:
+                raise RpcError(stop.code, stop.detail)
+            return chunk
+
+        return take
+
+    def _monotonic_ms(self) -> int:
+        return int(self._monotonic() * 1_000)
 
     def _void(self, prepared: _Prepared, placed: Placed, delivered: int, reason: str) -> None:
         asked = prepared.asked

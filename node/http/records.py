@@ -62,10 +62,10 @@ async def submit_record(
     record = parse_record(bytes(raw))
     if record.header.department != service.node.department:
         raise Problem("wrong-role", f"this node takes records of {service.node.department} only")
-    if dry_run or record.header.kind != "grant.revoke":
+    if dry_run or record.header.kind not in ("grant.revoke", "grant.suspend"):
         return await submit(service, record, wait=wait, dry_run=dry_run)
     try:
-        grant_id = CONTRACTS["grant.revoke"].body.decode(bytes(record.header.body)).grant_id
+        grant_id = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body)).grant_id
     except Malformed as error:
         raise Problem("refused", str(error), code="malformed-body") from None
     async with stopping(service, grant_id):

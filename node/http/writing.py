@@ -120,7 +120,7 @@ async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
         and known.status == "approved"
     )
     if stops:
-        service.provider.revoking(grant_id)
+        service.provider.endings.begin(grant_id)
     try:
         yield
     except Problem as problem:
@@ -129,7 +129,7 @@ async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
         raise
     finally:
         if stops:
-            service.provider.not_revoking(grant_id)
+            service.provider.endings.end(grant_id)
 
 
 def would_be(service: Service, record: Record) -> Verdict:

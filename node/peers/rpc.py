@@ -33,7 +33,11 @@ from node.peers.frames import (
 ANSWER_CHUNKS_MAX = 16
 """Chunks of one answer that wait at the caller before the connection is read no further."""
 
-RpcHandler = Callable[[bytes, bytes], AsyncIterator[bytes]]
+Part = bytes | Callable[[], bytes]
+"""A chunk of an answer, or what is asked for it in the very turn in which it is written; that
+raises RpcError if the chunk may not leave any more."""
+
+RpcHandler = Callable[[bytes, bytes], AsyncIterator[Part]]
 """(sender's node id, body) -> chunks of the answer; raises RpcError to refuse."""
 
 
@@ -231,10 +235,10 @@ class RpcServer:
             self._tasks[number] = task
             task.add_done_callback(lambda _: self._tasks.pop(number, None))
 
-    async def _answer(self, number: int, answer: AsyncIterator[bytes]) -> None:
+    async def _answer(self, number: int, answer: AsyncIterator[Part]) -> None:
         try:
-            async for data in answer:
-                await self._send(frame_of(FrameType.CHUNK, Chunk(number, data)))
+            async for part in answer:
+                await self._send_part(number, part)
             await self._send(frame_of(FrameType.END, Ended(number)))
         except RpcError as error:
             await self._fail(number, error)
@@ -254,11 +258,19 @@ class RpcServer:
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:
-            self._writer.write(data)
-            try:
-                await self._writer.drain()
-            except OSError as error:
-                raise _ConnectionGone from error
+            await self._write(data)
+
+    async def _send_part(self, number: int, part: Part) -> None:
+        async with self._sending:
+            data = part if isinstance(part, bytes) else part()
+            await self._write(frame_of(FrameType.CHUNK, Chunk(number, data)))
+
+    async def _write(self, data: bytes) -> None:
+        self._writer.write(data)
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise _ConnectionGone from error
 
 
 def _sendable(detail: str) -> str:

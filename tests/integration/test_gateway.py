@@ -22,6 +22,7 @@ from node.config import load_config
 from node.dev import _found, _sample
 from node.exchange.answers import ReleaseHead
 from node.exchange.consumer import ExchangeRefused, Received, Wanted
+from node.peers.rpc import Part
 from node.server import running
 from node.service import Service
 
@@ -106,11 +107,9 @@ def test_a_provider_cannot_hand_over_other_content_than_it_receipted(
         provider = pair.provider.provider
         honest = provider._release
 
-        async def other(prepared: Any, placed: Any, at: float) -> AsyncIterator[bytes]:
-            place = 0
-            async for chunk in honest(prepared, placed, at):
-                yield chunk if place == 0 else chunk.replace(b"Ada", b"Eve")
-                place += 1
+        async def other(prepared: Any, placed: Any, release: Any) -> AsyncIterator[bytes]:
+            async for part in honest(prepared, placed, release):
+                yield part().replace(b"Ada", b"Eve")
 
         monkeypatch.setattr(provider, "_release", other)
         assert await pair.refused({"id_number": "SYN-0001"}) == "receipt-mismatch"
@@ -165,19 +164,24 @@ def test_a_revocation_stops_a_release_between_two_chunks(
             )
         honest = provider._release
 
-        async def interrupted(prepared: Any, placed: Any, at: float) -> AsyncIterator[bytes]:
+        async def interrupted(prepared: Any, placed: Any, release: Any) -> AsyncIterator[Part]:
             sent = 0
-            async for chunk in honest(prepared, placed, at):
-                yield chunk
+            async for part in honest(prepared, placed, release):
+                yield part
                 sent += 1
                 if sent == 2:
-                    provider.revoking(pair.grant_id)
+                    provider.endings.begin(pair.grant_id)
 
         monkeypatch.setattr(provider, "_release", interrupted)
         assert await pair.refused({}) == "grant-revoked"
         void = await pair.until_void()
         assert 0 < void.delivered_bytes < ROWS * 60 and void.reason == "grant-revoked"
         assert await pair.refused({"id_number": "SYN-0001"}) == "grant-revoked"
+        async for _ in pair.provider.node.events.heights(-1, certified=True):
+            known = grant(pair.provider.node.view(), pair.grant_id)
+            assert known is not None
+            if known.denied:
+                return
 
     run(tmp_path, scene)
 

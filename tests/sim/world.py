@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from builders import START_MS
+from builders import START_MS, Consortium
 
 from consensus import Role, Settings
 from consensus.errors import LogBroken
@@ -81,10 +81,12 @@ class World:
         *,
         liars: int = 0,
         settings: ReplicaSettings | None = None,
+        founded: Consortium | None = None,
     ) -> None:
+        """founded: the consortium, if not the one that all runs of this size share."""
         self.tape = tape = Tape(seed=tape) if isinstance(tape, int) else tape
         self.options = options
-        self.consortium = consortium(options.nodes, options.voters)
+        self.consortium = founded or consortium(options.nodes, options.voters)
         self.voters = self.consortium.genesis_file.genesis.voters
         self.settings = settings or settings_of(options)
         self.older_settings = replace(
