@@ -25,9 +25,9 @@ from audit.findings import Finding
 from audit.reading import Checker, check_at_once, check_none, segments
 from audit.replay import Replay
 from contracts.consortium import check_genesis, next_step, node
-from contracts.machine import Tip
+from contracts.machine import Tip, tip_after
 from ledger import store_keys
-from ledger.blocks import BlockHeader, block_hash
+from ledger.blocks import BlockHeader
 from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
 from ledger.entries import Step, parse_entry
@@ -525,17 +525,7 @@ def _after(prefix: bytes) -> bytes:
 def _following(tip: Tip, data: bytes, header: BlockHeader, records: list[Record]) -> Tip:
     """The tip after a block that is taken as its header says."""
     hashes = [leaf_hash(record.leaf_bytes) for record in records]
-    grown = tip.tree().extend((*hashes, leaf_hash(data)))
-    return Tip(
-        height=header.height,
-        term=header.term,
-        time_ms=header.time_ms,
-        block_hash=block_hash(data),
-        tree_size=grown.size,
-        tree_hashes=grown.hashes,
-        state_root=header.state_root,
-        voters=header.voters,
-    )
+    return tip_after(header, data, tip.tree().extend((*hashes, leaf_hash(data))))
 
 
 def _difference(made: BlockHeader, said: BlockHeader) -> str:

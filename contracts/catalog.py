@@ -101,7 +101,7 @@ _DESCRIPTION: Decoder[Description] = Decoder(
     Description, what="dataset description", bytes_max=DOCUMENT_BYTES_MAX
 )
 _DATASET: Decoder[Dataset] = Decoder(
-    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=64
+    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=256
 )
 
 

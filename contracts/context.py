@@ -1,13 +1,12 @@
 """What a contract knows while it judges one record, and nothing else."""
 
-from dataclasses import dataclass
+import msgspec
 
 from contracts.state import Overlay, setting_key
 from ledger.blocks import VoterSets
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """One record's surroundings.
 
     ledger_id: 32 bytes. voters: in force after the block's configuration step.

@@ -20,6 +20,7 @@ from contracts.state import View, receipts_list
 from contracts.vocabularies import TermName
 from ledger.attachments import items_root
 from ledger.codec import Decoder, Format
+from ledger.records import Attached
 from ledger.types import Hash, Identifier, Natural, PublicKey, Signature
 
 LINES_MAX = 16
@@ -223,6 +224,19 @@ def _other_right(value: Grant, version: int, purpose: str, legal_basis: str) -> 
         return Refusal("purpose-mismatch", f"the grant is for {value.request.purpose}")
     if legal_basis != value.request.legal_basis:
         return Refusal("legal-basis-mismatch", f"the grant rests on {value.request.legal_basis}")
+    return None
+
+
+def single_line_fault(lines: Sequence[ReceiptLine | Line], announced: Attached) -> str | None:
+    """What differs between one line and what the header announces; None also for more lines.
+
+    One line has every item, so that count and root are those of the whole attachment.
+    """
+    if len(lines) == 1 and (lines[0].items_root, lines[0].count) != (
+        announced.digest,
+        announced.count,
+    ):
+        return f"the items of grant {lines[0].grant_id.hex()[:16]}… have another root"
     return None
 
 

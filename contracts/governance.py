@@ -12,7 +12,6 @@ number. It is decided with exactly that record and executed in its place, before
 If what was proposed cannot be done just then, the ballot is refused and may be cast again later.
 """
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -224,7 +223,7 @@ def _put(context: Context, value: Proposal, status: Status) -> None:
 
 def _attempt(context: Context, action: Action) -> Refusal | None:
     """Why the action could not be done in this state; nothing is written."""
-    return perform(replace(context, state=Overlay(context.state)), action)
+    return perform(msgspec.structs.replace(context, state=Overlay(context.state)), action)
 
 
 def _open_proposals(context: Context) -> tuple[bytes, ...]:

@@ -37,7 +37,7 @@ from contracts.limits import Counts, Limits
 from contracts.refusals import Refusal
 from contracts.state import View, grant_key, setting_key
 from contracts.vocabularies import TermName
-from ledger.codec import Decoder, Format, encode
+from ledger.codec import Decoder, Format
 from ledger.types import Hash, Identifier, Natural
 
 Explanation = Annotated[str, Meta(max_length=300)]
@@ -224,7 +224,12 @@ class Grant(Format, frozen=True):
         )
 
 
-_GRANT: Decoder[Grant] = Decoder(Grant, what="grant", bytes_max=64 * 1024)
+GRANTS_REMEMBERED = 8_192
+"""Limit of the decoded grants that are kept, for every exchange reads its own."""
+
+_GRANT: Decoder[Grant] = Decoder(
+    Grant, what="grant", bytes_max=64 * 1024, remembered=GRANTS_REMEMBERED
+)
 
 
 def parse_grant(value: bytes) -> Grant:
@@ -240,7 +245,7 @@ def grant(view: View, grant_id: bytes) -> Grant | None:
 
 def put_grant(context: Context, value: Grant) -> None:
     """Writes a grant's state."""
-    context.state.put(grant_key(value.grant_id), encode(value))
+    context.state.put(grant_key(value.grant_id), _GRANT.encode(value))
 
 
 def standing(view: View, value: Grant, *, time_ms: int) -> Refusal | None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from contracts.consortium import (
     department_of_key,
     genesis_voters,
@@ -18,7 +20,7 @@ from contracts.consortium import (
     voters_after,
 )
 from contracts.context import Context
-from contracts.exchanges import lines_fault
+from contracts.exchanges import lines_fault, single_line_fault
 from contracts.refusals import Refusal
 from contracts.registry import CONTRACTS
 from contracts.state import Overlay, View
@@ -91,16 +93,31 @@ def genesis_tip(genesis: GenesisFile, *, state_root: bytes) -> Tip:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+def tip_after(header: BlockHeader, header_bytes: bytes, tree: CompactRange) -> Tip:
+    """The tip that a block makes. tree: with all its leaves."""
+    return Tip(
+        height=header.height,
+        term=header.term,
+        time_ms=header.time_ms,
+        block_hash=block_hash(header_bytes),
+        tree_size=tree.size,
+        tree_hashes=tree.hashes,
+        state_root=header.state_root,
+        voters=header.voters,
+    )
+
+
+class Candidate(msgspec.Struct, frozen=True):
     """A record on its way in. record: None if the bytes are none, and then `fault` says why.
 
     signature_valid: whether its signature is its header's key's, by `ledger.signatures.verify`.
+    leaf_hash: of its leaf, None if it is still to be hashed.
     """
 
     record: Record | None
     fault: str
     signature_valid: bool
+    leaf_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +191,11 @@ class Execution:
         voters: VoterSets,
         nonce_used: Callable[[bytes, bytes], bool],
         attachments_may_be_missing: bool = False,
+        attachments_judged: bool = False,
     ) -> None:
         """voters: in force after the entry's step.
 
+        attachments_judged: whether what is attached was compared with its header and lines before.
         nonce_used(key, nonce): whether an earlier block accepted a record with both.
         """
         self._ledger_id = ledger_id
@@ -186,6 +205,7 @@ class Execution:
         self._voters = voters
         self._nonce_used = nonce_used
         self._lenient = attachments_may_be_missing
+        self._judged = attachments_judged
         self._window_ms = setting(view, "record-window-ms")
         self._skew_ms = setting(view, "record-skew-ms")
         self._quota = setting(view, "records-per-block")
@@ -207,21 +227,18 @@ class Execution:
         record = entry.record
         if record is None:
             return Refusal("malformed-record", entry.fault)
-        refusal = self._envelope(record, signature_valid=entry.signature_valid)
+        header = record.header
+        standing = out_of_force(self._state, header.department)
+        refusal = self._envelope(record, standing, signature_valid=entry.signature_valid)
         if refusal is not None:
             return refusal
-        contract = CONTRACTS.get(record.header.kind)
+        contract = CONTRACTS.get(header.kind)
         if contract is None:
-            return Refusal("unknown-kind", record.header.kind)
-        refusal = (
-            None
-            if contract.while_suspended
-            else out_of_force(self._state, record.header.department)
-        )
-        if refusal is not None:
-            return refusal
+            return Refusal("unknown-kind", header.kind)
+        if standing is not None and not contract.while_suspended:
+            return standing
         try:
-            body = contract.body.decode(bytes(record.header.body))
+            body = contract.body.decode(bytes(header.body))
         except Malformed as error:
             return Refusal("malformed-body", str(error))
         attached = self._attached(record, contract.attaches, body)
@@ -232,23 +249,24 @@ class Execution:
         try:
             refusal = contract.judge(context, body)
         except _CONTRACT_FAILURES as error:
-            refusal = Refusal("internal-error", f"{record.header.kind}: {type(error).__name__}")
+            refusal = Refusal("internal-error", f"{header.kind}: {type(error).__name__}")
         if refusal is None:
             writes, items = overlay.take()
             self._state.writes.update(writes)
             self._state.items += items
-            header = record.header
             self._nonces.add((header.key, header.nonce))
             self._counts[header.department] = self._counts.get(header.department, 0) + 1
         return refusal
 
-    def _envelope(self, record: Record, *, signature_valid: bool) -> Refusal | None:
+    def _envelope(
+        self, record: Record, standing: Refusal | None, *, signature_valid: bool
+    ) -> Refusal | None:
+        """standing: why its department is out of force, None if it is not."""
         header = record.header
         if header.ledger_id != self._ledger_id:
             return Refusal("wrong-ledger", header.ledger_id.hex())
-        refusal = out_of_force(self._state, header.department)
-        if refusal is not None and refusal.code != "department-suspended":
-            return refusal
+        if standing is not None and standing.code != "department-suspended":
+            return standing
         if department_of_key(self._state, header.key) != header.department:
             return Refusal("unknown-key", f"{header.key.hex()} for {header.department}")
         window_ms = header.valid_until_ms - header.created_ms
@@ -274,13 +292,13 @@ class Execution:
             return Refusal("attachment-mismatch", f"{wanted or 'nothing'} belongs to this kind")
         if announced is None:
             return None
-        if record.attached is None:
-            if self._lenient and form == "items":
-                return None
-            return Refusal("attachment-mismatch", "it is missing")
-        fault = attached_fault(announced, record.attached)
-        if fault is None and form == "items":
-            fault = lines_fault(body.lines, parse_items(record.attached))
+        fault = single_line_fault(body.lines, announced) if form == "items" else None
+        if fault is None and record.attached is None:
+            fault = None if self._lenient and form == "items" else "it is missing"
+        elif fault is None and not self._judged and record.attached is not None:
+            fault = attached_fault(announced, record.attached)
+            if fault is None and form == "items" and len(body.lines) > 1:
+                fault = lines_fault(body.lines, parse_items(record.attached))
         return None if fault is None else Refusal("attachment-mismatch", fault)
 
     def _context(self, record: Record, overlay: Overlay) -> Context:
@@ -302,19 +320,21 @@ class Execution:
 
 def _judge_all(
     execution: Execution, candidates: Sequence[Candidate]
-) -> tuple[list[Record], list[Refused]]:
-    """Accepted and refused records, each in order."""
+) -> tuple[list[Record], list[bytes], list[Refused]]:
+    """Accepted records, their leaves' hashes, and refused records, each in order."""
     accepted: list[Record] = []
+    hashes: list[bytes] = []
     refused: list[Refused] = []
     for each in candidates:
         refusal = execution.judge(each)
         if refusal is None:
             assert each.record is not None
             accepted.append(each.record)
+            hashes.append(each.leaf_hash or leaf_hash(each.record.leaf_bytes))
         else:
             record_id = None if each.record is None else each.record.record_id
             refused.append(Refused(record_id, refusal))
-    return accepted, refused
+    return accepted, hashes, refused
 
 
 def execute_entry(
@@ -329,6 +349,7 @@ def execute_entry(
     state_tree: StateTree,
     nonce_used: Callable[[bytes, bytes], bool],
     attachments_may_be_missing: bool = False,
+    attachments_judged: bool = False,
 ) -> ExecutedBlock:
     """The block of the entry after `tip`. candidates: of `entry.records`, in order.
 
@@ -345,8 +366,9 @@ def execute_entry(
         voters=voters,
         nonce_used=nonce_used,
         attachments_may_be_missing=attachments_may_be_missing,
+        attachments_judged=attachments_judged,
     )
-    accepted, refused = _judge_all(execution, candidates)
+    accepted, hashes, refused = _judge_all(execution, candidates)
     update = state_tree.update(execution.writes)
     tree = tip.tree()
     header = BlockHeader(
@@ -364,7 +386,7 @@ def execute_entry(
         record_count=len(accepted),
     )
     header_bytes = header.to_bytes()
-    hashes = tuple(leaf_hash(record.leaf_bytes) for record in accepted) + (leaf_hash(header_bytes),)
+    hashes.append(leaf_hash(header_bytes))
     grown = tree.extend(hashes)
     return ExecutedBlock(
         header=header,
@@ -372,18 +394,9 @@ def execute_entry(
         first_leaf_index=next_leaf_index(TreeSize(tip.tree_size)),
         accepted=tuple(accepted),
         refused=tuple(refused),
-        leaf_hashes=hashes,
+        leaf_hashes=tuple(hashes),
         writes=execution.writes,
         pages=update.pages,
         list_items=execution.list_items,
-        tip=Tip(
-            height=height,
-            term=term,
-            time_ms=header.time_ms,
-            block_hash=block_hash(header_bytes),
-            tree_size=grown.size,
-            tree_hashes=grown.hashes,
-            state_root=update.root,
-            voters=header.voters,
-        ),
+        tip=tip_after(header, header_bytes, grown),
     )

@@ -12,6 +12,7 @@ and no floats in any format, so no order and no rounding can differ.
 it decodes those bytes with a Decoder of their own and so checks their spelling.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -19,6 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from ledger.errors import Malformed
+from ledger.recent import Recent
 from ledger.text import text_fault
 
 Value = TypeVar("Value")
@@ -40,11 +42,11 @@ class Decoder(Generic[Value]):
 
     what: the format's name as a person knows it, used in the error ("record", "block header").
     bytes_max: longer input is refused before it is looked at, in bytes.
-    remembered: how many values are kept by their bytes, so that a state value that is read again
-    and again is decoded once; the oldest goes first. Values are immutable.
+    remembered: limit of the values that are kept by their bytes, so that a state value that is
+    read again and again is decoded once. Values are immutable.
     """
 
-    __slots__ = ("_bytes_max", "_decoder", "_find", "_known", "_remembered", "_what")
+    __slots__ = ("_bytes_max", "_decoder", "_find", "_known", "_what")
 
     def __init__(
         self, form: type[Value] | Any, *, what: str, bytes_max: int, remembered: int = 0
@@ -53,8 +55,7 @@ class Decoder(Generic[Value]):
         self._what = what
         self._bytes_max = bytes_max
         self._find = _finder(inspect.type_info(form))
-        self._remembered = remembered
-        self._known: dict[bytes, Value] = {}
+        self._known: Recent[bytes, Value] | None = Recent(remembered) if remembered else None
 
     def decode(self, data: bytes) -> Value:
         """The value that `data` spells.
@@ -62,15 +63,23 @@ class Decoder(Generic[Value]):
         Raises Malformed if `data` is too long, is not this format, is a second spelling of it or
         contains text outside the rules of `ledger.text`.
         """
-        if self._remembered:
-            known = self._known.get(data)
-            if known is None:
-                known = self._decoded(data)
-                while len(self._known) >= self._remembered:
-                    self._known.pop(next(iter(self._known)), None)
-                self._known[data] = known
-            return known
-        return self._decoded(data)
+        if self._known is None:
+            return self._decoded(data)
+        known = self._known.get(data)
+        if known is None:
+            known = self._decoded(data)
+            self._known.put(data, known)
+        return known
+
+    def encode(self, value: Value) -> bytes:
+        """The bytes of a value, remembered as theirs if this decoder remembers any.
+
+        value: within the format's constraints, so that decoding its bytes would give it again.
+        """
+        data = _ENCODER.encode(value)
+        if self._known is not None:
+            self._known.put(data, value)
+        return data
 
     def _decoded(self, data: bytes) -> Value:
         if len(data) > self._bytes_max:
@@ -97,8 +106,8 @@ def _finder(info: inspect.Type) -> _Finder | None:
     A format is walked once, when its decoder is made, so that its values need not be.
     """
     match info:
-        case inspect.StrType():
-            return text_fault
+        case inspect.StrType(pattern=pattern):
+            return None if _is_plain(pattern) else text_fault
         case inspect.StructType():
             parts = [(field.name, _finder(field.type)) for field in info.fields]
             return _in_fields([(name, find) for name, find in parts if find is not None])
@@ -114,10 +123,28 @@ def _finder(info: inspect.Type) -> _Finder | None:
         ):
             return None
         case inspect.UnionType():
-            found = [_finder(member) for member in info.types]
-            return _fault_of_texts if any(find is not None for find in found) else None
+            found = [find for find in map(_finder, info.types) if find is not None]
+            if len(found) == 1 and len(info.types) == 2 and info.includes_none:
+                return _if_there(found[0])
+            return _fault_of_texts if found else None
         case _:
             return _fault_of_texts
+
+
+_PLAIN = re.compile(r"\\A(?:[^\W_]|[_\[\]{}),?:*+-]|\((?:\?:|(?!\?))|\\\.)*\\Z", re.ASCII)
+
+
+def _is_plain(pattern: str | None) -> bool:
+    """Whether a pattern lets through nothing that `ledger.text` forbids.
+
+    True only of patterns that are bound at both ends and consist of ASCII letters, digits, classes
+    of them without exceptions, and repetitions: then the text needs no second look.
+    """
+    return pattern is not None and _PLAIN.fullmatch(pattern) is not None
+
+
+def _if_there(within: _Finder) -> _Finder:
+    return lambda value: None if value is None else within(value)
 
 
 def _in_fields(parts: list[tuple[str, _Finder]]) -> _Finder | None:

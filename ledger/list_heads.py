@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from ledger.codec import Decoder, Format, encode
 from ledger.errors import Malformed
-from ledger.tree import CompactRange, leaf_hash
+from ledger.tree import CompactRange, grow, leaf_hash
 from ledger.types import Hash, Natural, TreeSize
 
 
@@ -24,8 +24,9 @@ class ListHead(Format, frozen=True):
 
     def append(self, items: Iterable[bytes]) -> "ListHead":
         """The head after more items, each a few bytes, in order."""
-        grown = CompactRange(TreeSize(self.count), self.hashes).extend(map(leaf_hash, items))
-        return ListHead(grown.size, grown.hashes)
+        hashes = list(self.hashes)
+        count = grow(hashes, size=self.count, leaves=map(leaf_hash, items))
+        return ListHead(count, tuple(hashes))
 
     def root(self) -> bytes:
         """The RFC 6962 root over the list, 32 bytes."""

@@ -12,7 +12,6 @@ that the header itself names, so whether it is *right* depends on the bytes alon
 key *counts* is for the contracts to say from the state just before the record.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Literal
 
@@ -100,8 +99,7 @@ _LEAF: Decoder[RecordLeaf] = Decoder(RecordLeaf, what="record leaf", bytes_max=L
 _ENVELOPE: Decoder[_Envelope] = Decoder(_Envelope, what="record", bytes_max=RECORD_BYTES_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A parsed record, with the very bytes it came in.
 
     leaf_bytes: the Merkle leaf's data. header_bytes: what `record_id` hashes.

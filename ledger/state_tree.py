@@ -14,16 +14,17 @@ zero bits. Keys are never removed, so a fork never becomes a single key again.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import groupby
 from typing import TypeAlias
 
 from ledger.errors import Malformed
-from ledger.state_proofs import EMPTY, OtherLeaf, StateProof, fork_commitment, leaf_commitment
+from ledger.recent import Recent
+from ledger.state_proofs import EMPTY, OtherLeaf, StateProof
 
 CACHED_PAGES_MAX = 16_384
-"""Limit of the pages that a tree keeps decoded."""
+"""Limit of the pages that a tree keeps decoded, about 3 KiB each."""
 
 _SLOTS = 16
+_LEVELS = 4
 _LEAF_BYTES = 64
 _FORK_BYTES = 32
 
@@ -39,6 +40,64 @@ class StateUpdate:
     pages: dict[bytes, bytes]
 
 
+class _Page:
+    """A page with every commitment in it, so that a change hashes one path of four.
+
+    The sixteen slots are the leaves of a binary tree whose node n has the children 2n and 2n + 1,
+    slot s being node 16 + s. Invariant between calls of `settle`: commitments has each node's, and
+    single says which nodes have one key below them and so carry its commitment unchanged.
+    """
+
+    __slots__ = ("commitments", "forks", "single", "slots", "used")
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = [b""] * _SLOTS
+        self.used = self.forks = 0
+        self.commitments = [EMPTY] * (2 * _SLOTS)
+        self.single = [False] * (2 * _SLOTS)
+        for number, slot in slots.items():
+            self.put(number, slot)
+        self.settle(slots)
+
+    def put(self, number: int, slot: bytes) -> None:
+        """Fills a slot; its ancestors wait for `settle`."""
+        self.slots[number] = slot
+        self.used |= 1 << number
+        at = _SLOTS + number
+        if len(slot) == _LEAF_BYTES:
+            self.single[at] = True
+            self.commitments[at] = sha256(b"\x01" + slot).digest()
+        else:
+            self.single[at] = False
+            self.forks |= 1 << number
+            self.commitments[at] = slot
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Hashes what is above these slots, each node once."""
+        commitments, single = self.commitments, self.single
+        above: Iterable[int] = [_SLOTS + number for number in numbers]
+        for _ in range(_LEVELS):
+            above = dict.fromkeys([at >> 1 for at in above])
+            for at in above:
+                left, right = commitments[2 * at], commitments[2 * at + 1]
+                if right == EMPTY and single[2 * at]:
+                    single[at], commitments[at] = True, left
+                elif left == EMPTY and single[2 * at + 1]:
+                    single[at], commitments[at] = True, right
+                else:
+                    single[at] = False
+                    commitments[at] = sha256(b"\x02" + left + right).digest()
+
+    def root(self) -> bytes:
+        """The whole page's commitment."""
+        return self.commitments[1]
+
+    def to_bytes(self) -> bytes:
+        """The page as it is stored."""
+        marks = self.used << 16 | self.forks
+        return marks.to_bytes(4, "big") + b"".join(self.slots)
+
+
 class StateTree:
     """The state's commitment over stored pages.
 
@@ -46,25 +105,25 @@ class StateTree:
     earlier update.
     """
 
-    __slots__ = ("_cache", "_read_page")
+    __slots__ = ("_pages", "_read_page")
 
     def __init__(self, read_page: Callable[[bytes], bytes | None]) -> None:
         self._read_page = read_page
-        self._cache: dict[bytes, Slots] = {}
+        self._pages: Recent[bytes, _Page] = Recent(CACHED_PAGES_MAX)
 
     def root(self) -> bytes:
         """The commitment to every key and value, 32 bytes; EMPTY for none."""
-        return _fold(self._slots(_path(b"", 0)), 0, _SLOTS)
+        return self._page(_path(b"", 0)).root()
 
     def update(self, changes: Mapping[bytes, bytes]) -> StateUpdate:
         """Set keys to values, new or not. Each page that changes is hashed once."""
         pages: dict[bytes, bytes] = {}
         leaves = sorted(
-            sha256(key).digest() + sha256(value).digest() for key, value in changes.items()
+            [sha256(key).digest() + sha256(value).digest() for key, value in changes.items()]
         )
         if not leaves:
             return StateUpdate(self.root(), pages)
-        return StateUpdate(self._update(b"", 0, leaves, pages), pages)
+        return StateUpdate(self._update(0, leaves, pages), pages)
 
     def prove(self, key: bytes) -> StateProof:
         """That `key` has its value, or that there is no such key."""
@@ -72,58 +131,44 @@ class StateTree:
         siblings: list[bytes] = []
         depth = 0
         while True:
-            slots = self._slots(_path(key_hash, depth))
-            low, high = 0, _SLOTS
-            number = _half_byte(key_hash, depth)
-            while not _is_single(slots, low, high) and high - low > 1:
-                middle = (low + high) // 2
-                if number < middle:
-                    siblings.append(_fold(slots, middle, high))
-                    high = middle
-                else:
-                    siblings.append(_fold(slots, low, middle))
-                    low = middle
-            found = [slot for at, slot in slots.items() if low <= at < high]
-            if not found:
-                return StateProof(tuple(siblings), None)
-            if len(found[0]) == _LEAF_BYTES:
-                return _end(key_hash, found[0], siblings)
+            page = self._page(_path(key_hash, depth))
+            slot_node = _SLOTS + _half_byte(key_hash, depth)
+            for level in range(_LEVELS, -1, -1):
+                at = slot_node >> level
+                if page.commitments[at] == EMPTY:
+                    return StateProof(tuple(siblings), None)
+                if page.single[at]:
+                    return _end(key_hash, _single_below(page, at), siblings)
+                if level:
+                    siblings.append(page.commitments[slot_node >> (level - 1) ^ 1])
             depth += 1
 
-    def _update(
-        self, prefix: bytes, depth: int, leaves: list[bytes], pages: dict[bytes, bytes]
-    ) -> bytes:
-        """Puts sorted leaves below one page; its commitment. prefix: any key hash below it."""
-        path = _path(prefix, depth)
-        slots = self._slots(path).copy()
-        for number, below in groupby(leaves, lambda leaf: _half_byte(leaf, depth)):
-            group = list(below)
-            slot = slots.get(number)
-            if slot is not None and len(slot) == _FORK_BYTES:
-                slots[number] = self._update(group[0], depth + 1, group, pages)
-                continue
-            if slot is not None and all(leaf[:32] != slot[:32] for leaf in group):
+    def _update(self, depth: int, leaves: list[bytes], pages: dict[bytes, bytes]) -> bytes:
+        """Puts sorted leaves, all below one page, into it; its commitment."""
+        path = _path(leaves[0], depth)
+        page = self._page(path)
+        groups: dict[int, list[bytes]] = {}
+        for leaf in leaves:
+            groups.setdefault(_half_byte(leaf, depth), []).append(leaf)
+        for number, group in groups.items():
+            slot = page.slots[number]
+            if len(slot) == _LEAF_BYTES and all(leaf[:32] != slot[:32] for leaf in group):
                 group = sorted([*group, slot])
-            if len(group) == 1:
-                slots[number] = group[0]
+            if len(group) == 1 and len(slot) != _FORK_BYTES:
+                page.put(number, group[0])
             else:
-                slots[number] = self._update(group[0], depth + 1, group, pages)
-        self._remember(path, slots)
-        pages[path] = _encode_page(slots)
-        return _fold(slots, 0, _SLOTS)
+                page.put(number, self._update(depth + 1, group, pages))
+        page.settle(groups)
+        pages[path] = page.to_bytes()
+        return page.root()
 
-    def _slots(self, path: bytes) -> Slots:
-        slots = self._cache.get(path)
-        if slots is None:
-            page = self._read_page(path)
-            slots = {} if page is None else parse_page(page)
-            self._remember(path, slots)
-        return slots
-
-    def _remember(self, path: bytes, slots: Slots) -> None:
-        self._cache[path] = slots
-        if len(self._cache) > CACHED_PAGES_MAX:
-            del self._cache[next(iter(self._cache))]
+    def _page(self, path: bytes) -> _Page:
+        page = self._pages.get(path)
+        if page is None:
+            stored = self._read_page(path)
+            page = _Page({} if stored is None else parse_page(stored))
+            self._pages.put(path, page)
+        return page
 
 
 def parse_page(page: bytes) -> Slots:
@@ -143,32 +188,11 @@ def parse_page(page: bytes) -> Slots:
     return slots
 
 
-def _encode_page(slots: Slots) -> bytes:
-    used = sum(1 << number for number in slots)
-    forks = sum(1 << number for number, slot in slots.items() if len(slot) == _FORK_BYTES)
-    ordered: Iterable[bytes] = (slots[number] for number in sorted(slots))
-    return used.to_bytes(2, "big") + forks.to_bytes(2, "big") + b"".join(ordered)
-
-
-def _fold(slots: Slots, low: int, high: int) -> bytes:
-    """Commitment of the slots numbered low … high − 1 (a power of two of them)."""
-    inside = [number for number in slots if low <= number < high]
-    if not inside:
-        return EMPTY
-    if len(inside) == 1:
-        slot = slots[inside[0]]
-        if len(slot) == _LEAF_BYTES:
-            return leaf_commitment(slot[:32], slot[32:])
-        if high - low == 1:
-            return slot
-    middle = (low + high) // 2
-    return fork_commitment(_fold(slots, low, middle), _fold(slots, middle, high))
-
-
-def _is_single(slots: Slots, low: int, high: int) -> bool:
-    """Whether the range holds nothing, or one single key."""
-    inside = [slot for number, slot in slots.items() if low <= number < high]
-    return not inside or (len(inside) == 1 and len(inside[0]) == _LEAF_BYTES)
+def _single_below(page: _Page, node: int) -> bytes:
+    """The two hashes of the one key below a node that is single."""
+    while node < _SLOTS:
+        node = 2 * node if page.single[2 * node] else 2 * node + 1
+    return page.slots[node - _SLOTS]
 
 
 def _end(key_hash: bytes, leaf: bytes, siblings: list[bytes]) -> StateProof:

@@ -32,6 +32,18 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def grow(hashes: list[bytes], *, size: int, leaves: Iterable[bytes]) -> int:
+    """Appends leaf hashes to a compact range of `size` leaves in place; the new size."""
+    for leaf in leaves:
+        carry = size
+        while carry & 1:
+            leaf = sha256(b"\x01" + hashes.pop() + leaf).digest()
+            carry >>= 1
+        hashes.append(leaf)
+        size += 1
+    return size
+
+
 @dataclass(frozen=True, slots=True)
 class CompactRange:
     """The right edge of a tree: enough to append to it and to know its root.
@@ -54,14 +66,7 @@ class CompactRange:
     def extend(self, leaves: Iterable[bytes]) -> "CompactRange":
         """The range with more leaves, given by their leaf hashes in order."""
         hashes = list(self.hashes)
-        size: int = self.size
-        for leaf in leaves:
-            carry = size
-            while carry & 1:
-                leaf = sha256(b"\x01" + hashes.pop() + leaf).digest()
-                carry >>= 1
-            hashes.append(leaf)
-            size += 1
+        size = grow(hashes, size=self.size, leaves=leaves)
         return CompactRange(TreeSize(size), tuple(hashes))
 
     def root(self) -> bytes:

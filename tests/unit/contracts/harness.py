@@ -8,7 +8,6 @@ published and a grant on it approved; its methods make the bodies that tests sen
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from typing import Any, Self
@@ -212,7 +211,9 @@ def without_items(each: Candidate) -> Candidate:
     announced = record.header.attached
     if announced is None or announced.form == "document":
         return each
-    return Candidate(replace(record, attached=None), "", signature_valid=each.signature_valid)
+    return Candidate(
+        msgspec.structs.replace(record, attached=None), "", signature_valid=each.signature_valid
+    )
 
 
 def description(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.codec import Decoder, Format, encode
+from ledger.codec import Decoder, Format, _is_plain, encode
 from ledger.errors import Malformed
 from ledger.text import text_fault
 
@@ -126,17 +126,40 @@ def test_limits_in_the_format_are_checked() -> None:
         decoder.decode(encode(Limited(b"abc")))
 
 
-def test_a_decoder_that_remembers_gives_the_same_and_keeps_no_more_than_it_says() -> None:
-    decoder: Decoder[Inner] = Decoder(Inner, what="inner", bytes_max=100, remembered=3)
+def test_a_decoder_that_remembers_gives_the_same_as_one_that_does_not() -> None:
+    decoder: Decoder[Inner] = Decoder(Inner, what="inner", bytes_max=100, remembered=4)
     for _ in range(2):
         for number in range(10):
             value = Inner(f"name {number}")
             assert decoder.decode(encode(value)) == value
-    assert len(decoder._known) == 3
+            written = decoder.encode(value)
+            assert written == encode(value)
+            assert decoder.decode(written) is value
     bad = encode(Inner("e\u0301"))
     for _ in range(2):
         with pytest.raises(Malformed, match="Normalization"):
             decoder.decode(bad)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "plain"),
+    [
+        (r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z", True),
+        (r"\A[a-z]+\.[A-Z]*\Z", True),
+        (None, False),
+        (r"[a-z]", False),
+        (r"\A[a-z]", False),
+        (r"\A.\Z", False),
+        (r"\A\w\Z", False),
+        (r"\A[^a]\Z", False),
+        (r"\Aa|b\Z", False),
+        (r"\A(?i:k)\Z", False),
+        ("\\A\u00e9\\Z", False),
+        ("\\A[\t-z]\\Z", False),
+    ],
+)
+def test_only_a_pattern_of_plain_ascii_spares_a_text_its_second_look(pattern, plain) -> None:
+    assert _is_plain(pattern) is plain
 
 
 class Tagged(Format, frozen=True, tag=2):

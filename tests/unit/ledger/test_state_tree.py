@@ -144,7 +144,7 @@ def test_the_cache_of_pages_is_bounded_and_changes_nothing(monkeypatch) -> None:
     for key in content:
         kept.pages.update(tree.update({key: b""}).pages)
     assert tree.root() == root_of_map(content)
-    assert len(tree._cache) <= 2
+    assert len(tree._pages._young) <= 1
 
 
 def test_no_changes_leave_the_root_as_it_is() -> None:
