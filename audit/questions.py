@@ -6,13 +6,16 @@ ledger; nothing is loaded or fetched.
 
 import csv
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from audit.tables import SCHEMA, Tables
+from audit.tables import SCHEMA, Row, Tables
+
+NO_LIMITS: Mapping[str, str] = {}
 
 
 class Unanswerable(Exception):
@@ -21,11 +24,21 @@ class Unanswerable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query. parameters: names that a person has to give, each a column's value."""
+    """A query. parameters: names of what a person has to give, each a value that is looked for.
+
+    period: whether it is of what happened from $from_ms on and before $to_ms; else of what stands.
+    listed: whether its answer is that of complete lists, which a proof can show (`audit.listed`).
+    """
 
     meaning: str
     sql: str
     parameters: tuple[str, ...] = ()
+    period: bool = False
+    listed: bool = False
+
+
+ALWAYS = (0, 2**62)
+"""The period that has no end on either side, in milliseconds since 1970."""
 
 
 QUESTIONS: dict[str, Question] = {
@@ -35,39 +48,50 @@ QUESTIONS: dict[str, Question] = {
                   sum(l.exchanges)::BIGINT AS exchanges, sum(l.rows)::BIGINT AS rows,
                   min(l.time_ms) AS first_ms, max(l.time_ms) AS last_ms
            FROM receipt_lines l JOIN grants g USING (grant_id)
-           JOIN grant_versions v USING (grant_id, version) WHERE g.dataset = $dataset
+           JOIN grant_versions v USING (grant_id, version)
+           WHERE g.dataset = $dataset AND l.time_ms >= $from_ms AND l.time_ms < $to_ms
            GROUP BY ALL ORDER BY first_ms, grant_id, l.version""",
         ("dataset",),
+        period=True,
+        listed=True,
     ),
     "field-readers": Question(
         "Who read a field of a dataset.",
-        """SELECT g.consumer, grant_id, l.version, l.purpose, l.legal_basis,
+        """SELECT g.consumer, grant_id, l.version, l.purpose, l.legal_basis, v.fields,
                   sum(l.exchanges)::BIGINT AS exchanges, sum(l.rows)::BIGINT AS rows,
                   min(l.time_ms) AS first_ms, max(l.time_ms) AS last_ms
            FROM receipt_lines l JOIN grants g USING (grant_id)
            JOIN grant_versions v USING (grant_id, version)
-           WHERE g.dataset = $dataset AND list_contains(string_split(v.fields, ','), $field)
+           WHERE g.dataset = $dataset AND l.time_ms >= $from_ms AND l.time_ms < $to_ms
+             AND list_contains(string_split(v.fields, ','), $field)
            GROUP BY ALL ORDER BY first_ms, grant_id, l.version""",
         ("dataset", "field"),
+        period=True,
+        listed=True,
     ),
     "timeline": Question(
         "Every record about one grant, in the order of the ledger.",
         """SELECT r.height, r.time_ms, r.kind, r.department, r.actor, r.record_id
-           FROM records r JOIN record_grants USING (record_id) WHERE grant_id = $grant
+           FROM records r JOIN record_grants USING (record_id)
+           WHERE grant_id = $grant AND r.time_ms >= $from_ms AND r.time_ms < $to_ms
            ORDER BY r.leaf_index""",
         ("grant",),
+        period=True,
     ),
     "activity": Question(
         "Everything that one department did.",
         """SELECT height, time_ms, kind, actor, record_id FROM records
-           WHERE department = $department ORDER BY leaf_index""",
+           WHERE department = $department AND time_ms >= $from_ms AND time_ms < $to_ms
+           ORDER BY leaf_index""",
         ("department",),
+        period=True,
     ),
     "official": Question(
         "Everything under one pseudonymous name.",
         """SELECT height, time_ms, kind, department, record_id FROM records
-           WHERE actor = $actor ORDER BY leaf_index""",
+           WHERE actor = $actor AND time_ms >= $from_ms AND time_ms < $to_ms ORDER BY leaf_index""",
         ("actor",),
+        period=True,
     ),
     "unused": Question(
         "Grants that are approved and were never used.",
@@ -92,19 +116,27 @@ QUESTIONS: dict[str, Question] = {
         "Attempts that were refused: denied exchanges, and grants that were not given.",
         """SELECT time_ms, 'exchange' AS what, consumer, code AS why,
                   sum(count)::BIGINT AS attempts, grant_id
-           FROM halves WHERE half = 'denial' GROUP BY ALL
-           UNION ALL SELECT decided_ms, 'grant', consumer, 'refused', 1, grant_id
-           FROM grants WHERE status = 'refused' ORDER BY time_ms, grant_id""",
+           FROM halves WHERE half = 'denial' AND time_ms >= $from_ms AND time_ms < $to_ms
+           GROUP BY ALL
+           UNION ALL SELECT time_ms, 'grant', consumer, 'refused', 1, grant_id
+           FROM (SELECT *, decided_ms AS time_ms FROM grants WHERE status = 'refused')
+           WHERE time_ms >= $from_ms AND time_ms < $to_ms ORDER BY time_ms, grant_id, why""",
+        period=True,
     ),
     "emergencies": Question(
         "Grants that began as an emergency, and what was read under them.",
-        """SELECT grant_id, consumer, dataset, status, requested_ms, exchanges, rows FROM grants
-           WHERE emergency ORDER BY requested_ms, grant_id""",
+        """SELECT grant_id, consumer, dataset, status, requested_ms, exchanges, rows
+           FROM (SELECT *, requested_ms AS time_ms FROM grants WHERE emergency)
+           WHERE time_ms >= $from_ms AND time_ms < $to_ms ORDER BY requested_ms, grant_id""",
+        period=True,
     ),
     "membership": Question(
         "Changes of members, nodes, voters, settings and keys.",
         """SELECT height, time_ms, kind, department, actor, record_id FROM records
-           WHERE kind LIKE 'consortium.%' OR kind LIKE 'key.%' ORDER BY leaf_index""",
+           WHERE (kind LIKE 'consortium.%' OR kind LIKE 'key.%')
+             AND time_ms >= $from_ms AND time_ms < $to_ms
+           ORDER BY leaf_index""",
+        period=True,
     ),
 }
 """By name, as `concordat audit ask` takes them."""
@@ -119,38 +151,62 @@ class Answer:
 
 
 class Database:
-    """The tables of one ledger. Use as a context manager."""
+    """The tables of one ledger, in memory. Use as a context manager; one thread at a time."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(
+        self, tables: Tables | None = None, *, limits: Mapping[str, str] = NO_LIMITS
+    ) -> None:
+        """limits: settings of DuckDB, "memory_limit" and "threads"."""
         self._db = duckdb.connect(
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
+                **limits,
             }
         )
-        self._db.execute(f"SET VARIABLE now_ms = {tables.time_ms}")
-        with tempfile.TemporaryDirectory(prefix="concordat-audit-") as folder:
-            for name, columns in SCHEMA.items():
-                listed = ", ".join(f'"{column}" {form}' for column, form, _ in columns)
-                self._db.execute(f"CREATE TABLE {name} ({listed})")
-                path = Path(folder) / f"{name}.csv"
-                with path.open("w", newline="", encoding="utf-8") as file:
-                    writer = csv.writer(file)
-                    writer.writerows(
-                        ["\\N" if value is None else value for value in row]
-                        for row in tables.rows[name]
-                    )
-                if tables.rows[name]:
-                    options = "HEADER false, NULLSTR '\\N', AUTO_DETECT false, QUOTE '\"'"
-                    self._db.execute(f"COPY {name} FROM '{path}' ({options})")
+        for name, columns in SCHEMA.items():
+            listed = ", ".join(f'"{column}" {form}' for column, form, _ in columns)
+            self._db.execute(f"CREATE TABLE {name} ({listed})")
+        if tables is not None:
+            self.add(tables.rows)
+            self.set_time(tables.time_ms)
 
     def __enter__(self) -> "Database":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the memory."""
         self._db.close()
 
-    def ask(self, sql: str, parameters: dict[str, str] | None = None) -> Answer:
+    def set_time(self, time_ms: int) -> None:
+        """The ledger's time, for questions of what is soon."""
+        self._db.execute(f"SET VARIABLE now_ms = {time_ms}")
+
+    def empty(self, table: str) -> None:
+        """Takes all rows of a table away."""
+        self._db.execute(f"TRUNCATE {table}")
+
+    def add(self, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Adds rows to tables. Raises Unanswerable if they are too many."""
+        options = "HEADER false, NULLSTR '\\N', AUTO_DETECT false, QUOTE '\"'"
+        with tempfile.TemporaryDirectory(prefix="concordat-audit-") as folder:
+            for name in SCHEMA:
+                if not rows.get(name):
+                    continue
+                path = Path(folder) / f"{name}.csv"
+                with path.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file).writerows(
+                        ["\\N" if value is None else value for value in row] for row in rows[name]
+                    )
+                try:
+                    self._db.execute(f"COPY {name} FROM '{path}' ({options})")
+                except duckdb.Error as error:
+                    raise Unanswerable(str(error)) from None
+
+    def ask(self, sql: str, parameters: Mapping[str, str | int] | None = None) -> Answer:
         """A query's answer. Raises Unanswerable with DuckDB's words."""
         try:
             found = self._db.execute(sql, parameters or {})
@@ -159,8 +215,33 @@ class Database:
         except duckdb.Error as error:
             raise Unanswerable(str(error)) from None
 
+    def save_answer(
+        self,
+        sql: str,
+        path: Path,
+        *,
+        parameters: Mapping[str, str | int],
+        stated: Mapping[str, str],
+    ) -> None:
+        """A query's answer as a Parquet file; stated: its metadata. Raises Unanswerable."""
+        said = ", ".join(f"{name}: {_quoted(value)}" for name, value in stated.items())
+        try:
+            self._db.sql(sql, params=dict(parameters)).create("answer")
+            self._db.execute(
+                f"COPY answer TO {_quoted(str(path))} (FORMAT parquet, KV_METADATA {{{said}}})"
+            )
+            self._db.execute("DROP TABLE answer")
+        except duckdb.Error as error:
+            raise Unanswerable(str(error)) from None
+
     def save(self, folder: Path) -> None:
         """Every table as a Parquet file."""
         folder.mkdir(parents=True)
         for name in SCHEMA:
-            self._db.execute(f"COPY {name} TO '{folder / name}.parquet' (FORMAT parquet)")
+            self._db.execute(
+                f"COPY {name} TO {_quoted(f'{folder / name}.parquet')} (FORMAT parquet)"
+            )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -81,6 +81,7 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("legal_basis", _TEXT, "on which ground"),
         ("onward", _BOOL, "whether it may be shared further"),
         ("asked_ms", _INT, "when it was asked for"),
+        ("record_id", _ID, "the record that asked for it"),
     ),
     "receipt_lines": (
         ("record_id", _ID, "a batch of receipts"),
@@ -156,10 +157,11 @@ class Tables:
             yield dict(zip(columns, row, strict=True))
 
 
-def make_tables(source: Readable, genesis: GenesisFile) -> Tables:
+def make_tables(source: Readable, genesis: GenesisFile, *, height_max: int | None = None) -> Tables:
     """Executes the ledger again and writes down what it says. Raises Malformed if it is none.
 
-    Signatures are not judged, and items that are not held are left out.
+    Signatures are not judged, and items that are not held are left out. height_max: of the last
+    block that is taken, if not of all.
     """
     made = Tables(genesis.ledger_id)
     writer = TableWriter(made)
@@ -167,6 +169,8 @@ def make_tables(source: Readable, genesis: GenesisFile) -> Tables:
     records: list[tuple[int, Record]] = []
     for segment in segments(source, check_none):
         for leaf in segment.leaves:
+            if replay.tip.height == height_max:
+                break
             if leaf.parsed is None:
                 raise Malformed("ledger", f"leaf {leaf.index} cannot be read")
             if isinstance(leaf.parsed, Record):
@@ -190,8 +194,10 @@ def make_tables(source: Readable, genesis: GenesisFile) -> Tables:
 class TableWriter:
     """Writes records, in the order of the ledger, and then the state into tables."""
 
-    def __init__(self, made: Tables) -> None:
+    def __init__(self, made: Tables, *, exchanges: bool = True) -> None:
+        """exchanges: whether also each exchange's halves get rows, and not denials alone."""
         self._rows = made.rows
+        self._exchanges = exchanges
         self._versions: dict[bytes, int] = {}
         self._published: dict[tuple[str, str], int] = {}
 
@@ -257,6 +263,7 @@ class TableWriter:
                 request.legal_basis,
                 request.onward,
                 time_ms,
+                record_id.hex(),
             )
         )
 
@@ -270,7 +277,8 @@ class TableWriter:
     def _exchange(self, block: BlockHeader, record: Record, lines: Sequence[Any]) -> None:
         """A batch: its lines, and its items where they are held."""
         record_id = record.record_id.hex()
-        items = () if record.attached is None else parse_items(record.attached)
+        wanted = self._exchanges or record.header.kind == "exchange.denials"
+        items = parse_items(record.attached) if wanted and record.attached is not None else ()
         start = 0
         for line in lines:
             grant_id = line.grant_id.hex()

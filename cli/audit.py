@@ -89,6 +89,12 @@ def verify(
         raise SystemExit(1)
 
 
+def verify_source(genesis: GenesisFile, source: Source) -> Report:
+    """A full verification without a word, for commands whose answers rest on one."""
+    self_test()
+    return _run(genesis, source, None, level="full", quiet=True)
+
+
 def _run(
     genesis: GenesisFile, source: Source, remembered: Any, *, level: Level, quiet: bool
 ) -> Report:

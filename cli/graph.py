@@ -17,7 +17,7 @@ from audit.reach import Holding, Onward, Sharing, Sight, Stopped
 from audit.tables import Tables
 from cli.client import node_options
 from cli.proofs import GenesisOption, write_new
-from cli.questions import FormOption, read_tables, show_answer
+from cli.questions import FormOption, read_tables, show_answer, stated
 from cli.show import Failure, console
 
 
@@ -52,7 +52,7 @@ def draw(target: str, genesis_path: Path, output: Path, url: str, token: str | N
             data = graphs.as_graphml(sharing)
         case ".json":
             linked = nx.node_link_data(graphs.sharing_graph(sharing), edges="edges")
-            data = json.dumps(_stated(tables) | linked, ensure_ascii=False, indent=1).encode()
+            data = json.dumps(stated(tables) | linked, ensure_ascii=False, indent=1).encode()
         case _:
             raise click.UsageError(f"{output}: write .svg, .graphml or .json")
     write_new(output, data)
@@ -196,16 +196,6 @@ def _show(title: str, tables: Tables, form: type, found: Sequence[Any], shown_as
 
 def _plain(value: Any) -> Any:
     return ", ".join(value) if isinstance(value, tuple) else value
-
-
-def _stated(tables: Tables) -> dict[str, Any]:
-    return {
-        "ledger_id": tables.ledger_id.hex(),
-        "height": tables.height,
-        "tree_size": tables.tree_size,
-        "root": tables.root.hex(),
-        "time_ms": tables.time_ms,
-    }
 
 
 def _of(tables: Tables) -> str:

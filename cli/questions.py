@@ -2,22 +2,31 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from audit.listed import reader_proofs
+from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import moment
-from audit.questions import QUESTIONS, Answer, Database, Unanswerable
+from audit.questions import ALWAYS, QUESTIONS, Answer, Database, Question, Unanswerable
 from audit.sources.opening import open_ledger
+from audit.sources.replayed import ReplayedSource
 from audit.tables import Tables, make_tables
-from audit.verify import Unreadable
+from audit.verify import Source, Unreadable
+from cli.audit import verify_source
 from cli.client import node_options
-from cli.proofs import GenesisOption, read_genesis
-from cli.show import UNREADABLE, Failure, console, emit_json, table
+from cli.proofs import GenesisOption, read_genesis, write_new
+from cli.show import UNREADABLE, Failure, console, emit_json, errors, table
 from ledger.errors import LedgerError
+from ledger.genesis import GenesisFile
+
+FORMS = ("table", "json", "csv", "parquet")
 
 FormOption = click.option(
     "--as",
@@ -28,28 +37,63 @@ FormOption = click.option(
     help="How the answer is shown.",
 )
 
+FileFormOption = click.option(
+    "--as",
+    "form",
+    type=click.Choice(FORMS),
+    default="table",
+    show_default=True,
+    help="How the answer is shown; parquet needs --output.",
+)
+
+OutputOption = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write a Parquet answer to; nothing is overwritten.",
+)
+
+REEXECUTED = "every leaf up to this height was executed again; signatures were not judged"
+"""What an answer without proof rests on."""
+
+
+class MomentType(click.ParamType[int]):
+    """A day or moment in UTC, or milliseconds since 1970."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Milliseconds since 1970."""
+        if isinstance(value, int):
+            return value
+        if value.isdigit() and len(value) > 8:
+            return int(value)
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value} is no day or moment: write 2026-11-24 or 2026-11-24T09:00", param)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return round(at.timestamp() * 1_000)
+
 
 def read_tables(target: str, genesis_path: Path, token: str | None) -> Tables:
     """The ledger that a person named, as tables. Raises Failure."""
     genesis = read_genesis(genesis_path)
+    with _source(target, token) as source:
+        return make_tables(source, genesis)
+
+
+@contextmanager
+def _source(target: str, token: str | None) -> Iterator[Source]:
     try:
         with open_ledger(target, token) as source:
-            return make_tables(source, genesis)
+            yield source
     except Unreadable as error:
         raise Failure(str(error), UNREADABLE) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
         ) from None
-
-
-@contextmanager
-def _database(
-    target: str, genesis_path: Path, token: str | None
-) -> Iterator[tuple[Tables, Database]]:
-    tables = read_tables(target, genesis_path, token)
-    with Database(tables) as database:
-        yield tables, database
 
 
 @click.command()
@@ -61,14 +105,26 @@ def _database(
 @click.option("--department", help="A short name, for activity.")
 @click.option("--actor", help="A pseudonymous name, for official.")
 @click.option("--days", default="30", show_default=True, help="For expiring.")
+@click.option("--from", "from_ms", type=MomentType(), help="First day or moment, in UTC.")
+@click.option("--to", "to_ms", type=MomentType(), help="First day or moment after it, in UTC.")
+@click.option(
+    "--proof",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Prove that the answer is complete; folder for the files that do.",
+)
 @GenesisOption
-@FormOption
+@FileFormOption
+@OutputOption
 @node_options
 def ask(
     question: str,
     target: str,
+    from_ms: int | None,
+    to_ms: int | None,
+    proof: Path | None,
     genesis_path: Path,
     form: str,
+    output: Path | None,
     url: str,
     token: str | None,
     **given: str | None,
@@ -76,44 +132,108 @@ def ask(
     """Answer one of the QUESTIONs that auditors ask about the ledger in TARGET.
 
     TARGET is a data directory or copy, an export, or a running node's URL; verify it first. Every
-    answer says the ledger, height and checkpoint that it is of.
+    answer says the ledger, height and checkpoint that it is of, and what it rests on.
     """
     del url
     asked = QUESTIONS[question]
-    parameters: dict[str, str] = {}
-    for name in asked.parameters:
-        value = given[name]
+    parameters = _parameters(question, asked, given, from_ms, to_ms)
+    _check_output(form, output)
+    genesis = read_genesis(genesis_path)
+    with _source(target, token) as source:
+        if proof is None:
+            found = Found(make_tables(source, genesis), REEXECUTED)
+        else:
+            found = _proved(asked, parameters, genesis, source, proof, target)
+    _answer(asked.meaning, asked.sql, parameters, found, form, output)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Tables, and what their being complete rests on."""
+
+    tables: Tables
+    complete: str
+
+
+def _parameters(
+    name: str, asked: Question, given: Mapping[str, str | None], *period: int | None
+) -> dict[str, str | int]:
+    parameters: dict[str, str | int] = {}
+    for parameter in asked.parameters:
+        value = given[parameter]
         if value is None:
-            raise click.UsageError(f"{question} takes --{name}")
-        parameters[name] = value
-    with _database(target, genesis_path, token) as (tables, database):
-        try:
-            answer = database.ask(asked.sql, parameters)
-        except Unanswerable as error:
-            raise Failure(str(error), "Check the values that were given.") from None
-    show_answer(asked.meaning, tables, answer, form)
+            raise click.UsageError(f"{name} takes --{parameter}")
+        parameters[parameter] = value
+    if asked.period:
+        first, after = (
+            always if each is None else each for each, always in zip(period, ALWAYS, strict=True)
+        )
+        parameters |= {"from_ms": first, "to_ms": after}
+    elif period != (None, None):
+        raise click.UsageError(f"{name} is of what stands now: it takes neither --from nor --to")
+    return parameters
+
+
+def _proved(
+    asked: Question,
+    parameters: Mapping[str, str | int],
+    genesis: GenesisFile,
+    source: Source,
+    folder: Path,
+    target: str,
+) -> Found:
+    """The tables as of the newest certificate, and why they are complete. Raises Failure."""
+    if folder.exists():
+        raise Failure(f"{folder} is there already", "Choose another name; nothing is overwritten.")
+    report = verify_source(genesis, source)
+    if not report.holds or report.certified is None:
+        raise Failure(
+            f"{target} does not hold, or nothing is certified: an answer would prove nothing",
+            "Run `concordat audit verify` on it; it names what is wrong.",
+        )
+    height = report.certified.height
+    verified = f"complete by full verification up to height {height}"
+    tables = make_tables(source, genesis, height_max=height)
+    if not asked.listed:
+        return Found(tables, f"{verified}; there is no shorter proof of it")
+    ready = source if source.whole else ReplayedSource(genesis, source)
+    try:
+        prover = Prover(genesis, ready)
+        files = dict(reader_proofs(prover, genesis, tables, str(parameters["dataset"])))
+    except Unprovable as error:
+        raise Failure(str(error), error.remedy) from None
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        write_new(folder / name, data)
+    return Found(
+        tables, f"complete by the heads of lists, in {len(files)} files in {folder}; {verified}"
+    )
 
 
 @click.command()
 @click.argument("query")
 @click.argument("target")
 @GenesisOption
-@FormOption
+@FileFormOption
+@OutputOption
 @node_options
 def sql(
-    query: str, target: str, genesis_path: Path, form: str, url: str, token: str | None
+    query: str,
+    target: str,
+    genesis_path: Path,
+    form: str,
+    output: Path | None,
+    url: str,
+    token: str | None,
 ) -> None:
     """Answer any QUERY in SQL (DuckDB) over the tables of the ledger in TARGET.
 
     TARGET as for `audit ask`. Tables and columns: docs/CLI.md.
     """
     del url
-    with _database(target, genesis_path, token) as (tables, database):
-        try:
-            answer = database.ask(query)
-        except Unanswerable as error:
-            raise Failure(str(error), "docs/CLI.md lists tables and columns.") from None
-    show_answer(query, tables, answer, form)
+    _check_output(form, output)
+    found = Found(read_tables(target, genesis_path, token), REEXECUTED)
+    _answer(query, query, {}, found, form, output)
 
 
 @click.command(name="tables")
@@ -137,33 +257,81 @@ def tables_command(
     del url
     if output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
-    with _database(target, genesis_path, token) as (tables, database):
+    tables = read_tables(target, genesis_path, token)
+    with Database(tables) as database:
         database.save(output)
         counts = ", ".join(f"{len(rows)} {name}" for name, rows in tables.rows.items())
         console.print(f"{output}: {counts}, as of height {tables.height}", markup=False)
 
 
-def show_answer(title: str, tables: Tables, answer: Answer, form: str) -> None:
-    """An answer, with the ledger, height and checkpoint that it is of. form: of `FormOption`."""
-    of: dict[str, Any] = {
+def stated(tables: Tables) -> dict[str, Any]:
+    """What every answer says of itself: ledger, height and checkpoint."""
+    return {
         "ledger_id": tables.ledger_id.hex(),
         "height": tables.height,
         "tree_size": tables.tree_size,
         "root": tables.root.hex(),
         "time_ms": tables.time_ms,
     }
+
+
+def _check_output(form: str, output: Path | None) -> None:
+    if (form == "parquet") != (output is not None):
+        raise click.UsageError("--as parquet and --output belong together")
+    if output is not None and output.exists():
+        raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
+
+
+def _answer(
+    title: str,
+    query: str,
+    parameters: Mapping[str, str | int],
+    found: Found,
+    form: str,
+    output: Path | None,
+) -> None:
+    with Database(found.tables) as database:
+        try:
+            if output is None:
+                show_answer(
+                    title, found.tables, database.ask(query, parameters), form, found.complete
+                )
+                return
+            said = {"question": title, "complete": found.complete, **stated(found.tables)}
+            database.save_answer(
+                query,
+                output,
+                parameters=parameters,
+                stated={name: str(value) for name, value in said.items()},
+            )
+        except Unanswerable as error:
+            raise Failure(
+                str(error), "Check what was given; docs/CLI.md lists tables and columns."
+            ) from None
+    console.print(f"{output}: as of height {found.tables.height}; {found.complete}", markup=False)
+
+
+def show_answer(
+    title: str, tables: Tables, answer: Answer, form: str, complete: str = REEXECUTED
+) -> None:
+    """An answer, with the ledger, height and checkpoint that it is of. form: of `FormOption`.
+
+    complete: what its being complete rests on. A CSV answer says so beside it, as an error stream.
+    """
+    of = stated(tables)
     if form == "json":
         rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-        emit_json({"question": title, **of, "rows": rows})
+        emit_json({"question": title, **of, "complete": complete, "rows": rows})
         return
+    words = (
+        f"{len(answer.rows)} rows; ledger {of['ledger_id']}, height {tables.height}, "
+        f"{moment(tables.time_ms)}, {tables.tree_size} leaves, root {of['root']}\n{complete}"
+    )
     if form == "csv":
         writer = csv.writer(sys.stdout)
         writer.writerow(answer.columns)
         writer.writerows(answer.rows)
+        errors.print(words, markup=False)
         return
     table(title, answer.columns, answer.rows)
-    console.print(
-        f"{len(answer.rows)} rows; ledger {of['ledger_id']}, height {tables.height}, "
-        f"{moment(tables.time_ms)}, {tables.tree_size} leaves, root {of['root']}",
-        markup=False,
-    )
+    console.print(words, markup=False)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from audit.index import Index
 from node.authoring import Author
 from node.exchange.approvals import Approver
 from node.exchange.bulk import Bulk, Journal
@@ -28,4 +29,5 @@ class Service:
     bulk_receipts: Bulk
     bulk_acknowledgements: Bulk
     approver: Approver
+    index: Index = field(default_factory=Index)
     open_streams: list[int] = field(default_factory=list)

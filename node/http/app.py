@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.http import (
+    audit,
     bulk,
     catalog,
     consortium,
@@ -92,6 +93,7 @@ def make_app(service: Service) -> FastAPI:
         exchanges,
         bulk,
         records,
+        audit,
         transparency,
         streams,
         operations,

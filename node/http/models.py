@@ -320,6 +320,33 @@ class RecordPage(BaseModel):
     next: str | None
 
 
+class AuditQuestion(BaseModel):
+    """A question that auditors ask; takes: the names of its parameters."""
+
+    question: str
+    meaning: str
+    takes: list[str]
+
+
+class AuditAnswer(BaseModel):
+    """An answer as of the block at `height`, whose tree has `tree_size` leaves under `root`.
+
+    certified_height: up to where this node knows a certificate. complete: what its being complete
+    rests on. next: `offset` of the next rows, null at the end; rows of one height belong together.
+    """
+
+    question: str
+    ledger_id: Hex32
+    height: int
+    tree_size: int
+    root: Hex32
+    time_ms: int
+    certified_height: int
+    complete: str
+    rows: list[dict[str, str | int | bool | None]]
+    next: int | None
+
+
 class NodeStatus(BaseModel):
     """How this node is doing."""
 

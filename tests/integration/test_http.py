@@ -15,6 +15,7 @@ import pytest
 from faults.load import offer, settled, verify, wait_for
 
 from audit.cose import check_receipt
+from audit.questions import QUESTIONS
 from cli.demo.cluster import Cluster, Department, program, run
 from contracts.catalog import DatasetOffer, DatasetWithdraw, Description, Field
 from ledger.attachments import attach_document
@@ -377,6 +378,41 @@ def test_an_audit_of_the_live_node_holds(cluster: Cluster) -> None:
         )
     )
     assert json.loads(shown)["holds"] is True
+
+
+def test_an_auditor_asks_the_node_what_the_command_asks_a_ledger(cluster: Cluster) -> None:
+    node = cluster["health"]
+    listed = ask(node, "GET", "/v1/audit/questions", role="auditor").json()
+    assert {entry["question"] for entry in listed} == set(QUESTIONS)
+    given = {"dataset": "health/people", "field": "name", "grant": "00" * 32, "days": "9"}
+    given |= {"department": "health", "actor": "demo-steward"}
+    for name, question in QUESTIONS.items():
+        options = {each: given[each] for each in question.parameters}
+        answer = ask(node, "GET", f"/v1/audit/{name}", role="auditor", params=options)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["certified_height"] <= answer.json()["height"]
+    for number in range(3):
+        asked = ask(node, "POST", "/v1/datasets", json=offer(f"asked-{number}"))
+        assert asked.status_code == 201, asked.text
+    activity = {"department": "health", "limit": 2}
+    pages = [ask(node, "GET", "/v1/audit/activity", role="auditor", params=activity).json()]
+    while pages[-1]["next"] is not None:
+        further = activity | {"offset": pages[-1]["next"]}
+        pages.append(ask(node, "GET", "/v1/audit/activity", role="auditor", params=further).json())
+    rows = [row for shown in pages for row in shown["rows"]]
+    target = [node.url, "--token", node.tokens["auditor"], "--genesis", str(cluster.genesis)]
+    asking = ("audit", "ask", "activity", *target, "--department", "health", "--as", "json")
+    told = json.loads(run(program("concordat", *asking)))
+    assert len(pages) > 1 and rows == told["rows"]
+    assert pages[-1]["root"] == told["root"]
+    for role in ("app", "operator"):
+        problem(ask(node, "GET", "/v1/audit/unused", role=role), "wrong-role")
+    problem(ask(node, "GET", "/v1/audit/everything", role="auditor"), "not-found")
+    for wrong in ({}, {"dataset": "health/people", "from_ms": -1}):
+        refused = ask(node, "GET", "/v1/audit/readers", role="auditor", params=wrong)
+        problem(refused, "invalid-request")
+    wrong = {"days": "soon"}
+    problem(ask(node, "GET", "/v1/audit/expiring", role="auditor", params=wrong), "invalid-request")
 
 
 def refused_start(folder: Path) -> str:

@@ -1,0 +1,63 @@
+"""Proofs that an answer about a dataset's readers is complete, each a file of its own. Pure.
+
+    grants.json                all grants on the dataset, by the head of their list
+    receipts-<grant id>.json   all receipts under one of them, by the head of theirs
+    record-<record id>.json    what was asked for: the fields of each version of a grant
+
+An amendment makes a version, and the state of the grant, shown with its receipts, counts them: no
+version is missing. Times are those of blocks, which the proofs do not show.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from audit.proofs.build import Prover, Unprovable
+from audit.proofs.check import check_proof
+from audit.tables import Tables
+from ledger.genesis import GenesisFile
+
+GRANTS_MAX = 10_000
+"""Limit of the grants on one dataset for which proofs are made, a file or more each."""
+
+_OTHER = "Run `concordat audit verify` on it: the answer and the proofs do not agree."
+
+
+def reader_proofs(
+    prover: Prover, genesis: GenesisFile, tables: Tables, dataset: str
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files that prove who read a dataset.
+
+    tables: as of the prover's certificate. Raises Unprovable, also if an answer from the tables
+    would not be what the proofs show.
+    """
+    publisher, _, name = dataset.partition("/")
+    voters = prover.voters()
+    yield "voters.json", voters
+
+    def facts(data: bytes) -> dict[str, Any]:
+        return check_proof(data, genesis, voters).facts
+
+    listed = prover.grants(publisher, name)
+    ids = [entry["grant_id"] for entry in facts(listed)["grants"]]
+    told = [row["grant_id"] for row in tables.named("grants") if row["dataset"] == dataset]
+    if sorted(ids) != told:
+        raise Unprovable(f"the grants on {dataset} are not those that are proved", _OTHER)
+    if len(ids) > GRANTS_MAX:
+        raise Unprovable(
+            f"{dataset} has {len(ids)} grants, proofs are made for {GRANTS_MAX}",
+            "Prove single grants with `concordat audit prove receipts`.",
+        )
+    yield "grants.json", listed
+    lines: dict[str, list[str]] = {grant_id: [] for grant_id in ids}
+    for row in tables.named("receipt_lines"):
+        if row["grant_id"] in lines:
+            lines[row["grant_id"]].append(row["record_id"])
+    for grant_id in ids:
+        data = prover.receipts(bytes.fromhex(grant_id))
+        if [entry["record_id"] for entry in facts(data)["records"]] != lines[grant_id]:
+            raise Unprovable(f"the receipts of grant {grant_id} are not those proved", _OTHER)
+        yield f"receipts-{grant_id}.json", data
+    for row in tables.named("grant_versions"):
+        if row["grant_id"] in lines:
+            record_id = row["record_id"]
+            yield f"record-{record_id}.json", prover.record(bytes.fromhex(record_id))
