@@ -11,10 +11,10 @@ import pytest
 
 from sim.seeds import kinds_of
 
-SEEDS = int(os.environ.get("SIMULATED_SEEDS", "250"))
-"""Seeds of a test session in which things break; three fifths of as many have liars."""
+SEEDS = int(os.environ.get("SIMULATED_SEEDS", "1000"))
+"""Seeds of a test session in which things break; three tenths of as many have liars."""
 
-WHOLE = {"crash": SEEDS, "byzantine": SEEDS // 5 * 3}
+WHOLE = {"crash": SEEDS, "byzantine": SEEDS // 10 * 3}
 """Seeds of a whole session, by mode; of less, nothing can be said about kinds that are missing."""
 
 
