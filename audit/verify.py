@@ -503,6 +503,7 @@ _KINDS = {
     store_keys.RECORD: "record",
     store_keys.TILE: "tile",
     store_keys.STATE_VALUE: "state value",
+    store_keys.PROMISE: "promise",
     store_keys.EVIDENCE: "evidence",
 }
 

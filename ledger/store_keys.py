@@ -19,6 +19,7 @@ the rows marked * is derived from the blocks, and an auditor re-derives and comp
 | `r` record id                | leaf index (8), height (8)                                       |
 | `t` level (1), index (8)     | full tile of the Merkle tree, 8,192 bytes (C2SP tlog-tiles)      |
 | `v` state key                | state value                                                      |
+| `w` node id *                | what that node has promised this one (`node.peer_memory`)        |
 | `x` number *                 | evidence against a node                                          |
 """
 
@@ -38,6 +39,7 @@ STATE_PAGE = b"p"
 RECORD = b"r"
 TILE = b"t"
 STATE_VALUE = b"v"
+PROMISE = b"w"
 EVIDENCE = b"x"
 
 FORMAT_MARK = MARK + b"format"
@@ -119,6 +121,11 @@ def nonce_key(record_key: bytes, nonce: bytes) -> bytes:
 def own_signature_key(height: Height) -> bytes:
     """Key of the node's own signature for a height."""
     return OWN_SIGNATURE + _number(height)
+
+
+def promise_key(node_id: bytes) -> bytes:
+    """Key of what another node has promised this one."""
+    return PROMISE + node_id
 
 
 def state_page_key(path: bytes) -> bytes:

@@ -47,6 +47,11 @@ class RpcSection:
     )
     queue_messages_max: int = _setting(4_096, "messages that wait for one peer", least=16)
     queue_bytes_max: int = _setting(67_108_864, "bytes that wait for one peer", least=33_554_432)
+    clock_tolerance_ms: int = _setting(
+        2_000,
+        "how far a peer's clock may be off before that is an alarm, milliseconds",
+        least=1_000,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ that holds it and its block. A certificate is kept if it is the last of its day,
 voters, or the newest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ledger import evidence, store_keys
 from ledger.certificates import Certificate, parse_certificate, required_sets
@@ -220,6 +220,10 @@ class Cosigning:
                         entry.signature,
                     )
         return sent
+
+    def remember(self, signatures: Mapping[NodeId, SignedCheckpoint]) -> None:
+        """The newest signatures of others that the store holds, at start."""
+        self._newest.update(signatures)
 
     def has_signed(self, node_id: NodeId, *, since: int) -> bool:
         """Whether this ledger's checkpoint at `since` or later bears the node's signature."""

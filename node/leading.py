@@ -2,6 +2,11 @@
 
 The block time is the leader's clock and never goes back: a new leader begins at the time of the
 newest entry in its log.
+
+Voters elect nobody whose clock is ahead of theirs; so a leader's clock is right by a majority when
+its term begins. If it leaps ahead later, the leader steps down before it proposes by it: an entry
+from the future would be refused by everyone else until time has caught up with it, and whoever
+holds it can neither be outvoted by fewer than a majority nor drop it (docs/adr/0008).
 """
 
 from consensus import ProposalRefused, Raft, Role
@@ -14,6 +19,7 @@ from node.chain import Chain
 from node.cosigning import Cosigning
 from node.intake import Intake
 from node.ports import Clock
+from node.raft_log import FUTURE_MS_MAX
 
 RECENT_BLOCKS = 100
 """How far behind the tip a checkpoint may be that shows that a node keeps up."""
@@ -51,12 +57,17 @@ class Leading:
         self._handing_over_ticks = 0
         self._leads_term = 0
         self._last_time_ms = chain.tip.time_ms
+        self._read_ms = clock.now_ms()
+        self._leapt_term = -1
 
     def propose(self) -> bool:
         """Proposes what is due; whether there was something."""
         raft = self._raft
         if raft.role is not Role.LEADER:
             return False
+        if self._has_leapt():
+            raft.abdicate()
+            return True
         if self._leads_term != raft.term:
             self._last_time_ms = max(self._last_time_ms, self._newest_time_ms())
             if not self._propose(None, ()):
@@ -78,10 +89,20 @@ class Leading:
 
     def tick(self) -> None:
         """One tick has passed."""
+        self._has_leapt()
         if self._handing_over_ticks:
             self._handing_over_ticks += 1
         if self._raft.role is not Role.LEADER:
             self._handing_over_ticks = 0
+
+    def _has_leapt(self) -> bool:
+        """Whether the clock leapt ahead within this term: by more than others put up with, since it
+        was read last, a tick ago at most. A process that was paused for so long is no better."""
+        now_ms = self._clock.now_ms()
+        if now_ms > self._read_ms + FUTURE_MS_MAX:
+            self._leapt_term = self._raft.term
+        self._read_ms = now_ms
+        return self._leapt_term == self._raft.term
 
     def abdicate(self) -> None:
         """Leads no more from now on; the heir, if it holds the whole log, campaigns at once."""

@@ -23,6 +23,7 @@ methods, then takes its effects with `effects()` and carries them out. Nothing e
 | `Certified`   | every block up to that height is certified                                     |
 | `BarrierReady`| the reader may read                                                            |
 | `Alarm`       | tell the operator                                                              |
+| `ClockApart`  | tell the operator, or that it is over                                           |
 | `MembersChanged` | connect to who takes part now, and to nobody else                           |
 | `KeySpent`    | mark it beside the key, for every later start                                  |
 
@@ -203,6 +204,14 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockApart:
+    """A peer's clock is this far ahead of this node's (behind if negative); 0: it is well again."""
+
+    peer: ConsensusNodeId
+    apart_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MembersChanged:
     """`Replica.members`, or their addresses and keys in the state, are others now."""
 
@@ -224,6 +233,7 @@ Effect = (
     | Certified
     | BarrierReady
     | Alarm
+    | ClockApart
     | MembersChanged
     | KeySpent
 )

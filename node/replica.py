@@ -31,6 +31,7 @@ from node.barriers import Barriers
 from node.block_server import BlockServer
 from node.catching_up import CatchingUp, Contradicted
 from node.chain import Chain
+from node.clocks import PeerClocks
 from node.cosigning import Cosigning
 from node.evidence import of_consensus
 from node.execution import Execution
@@ -51,9 +52,10 @@ from node.messages import (
     SignedCheckpoint,
     is_known_to,
 )
+from node.peer_memory import PeerMemory, Promise
 from node.raft_log import NodeProposals, RaftLog
 from node.settings import ReplicaSettings
-from node.standing import Asking, PeerMemory, Promise, Standing, is_harmless
+from node.standing import Asking, Standing, is_harmless
 from node.write_buffer import WriteBuffer
 
 CERTIFICATE_WANTED_TICKS = 20
@@ -119,6 +121,7 @@ class Replica:
         self._membership = Membership(node_id, self.chain, self._cosigning)
         self.raft = self._open_raft(random_ticks)
         self._clock = clock
+        self._clocks = PeerClocks(clock, self.chain, tolerance_ms=settings.clock_tolerance_ms)
         self._block_server = BlockServer(store, self.chain)
         self._catching_up = CatchingUp(self._ledger_id, node_id, self.chain, check)
         self._intake, self._leading, self._execution = self._parts()
@@ -134,7 +137,8 @@ class Replica:
         self._effects: list[ports.Effect] = []
         self._after_gathering: list[ports.Effect] = []
         self._after_flying: list[ports.Effect] = []
-        self._memory = PeerMemory()
+        self._memory = PeerMemory(self._buffer, self._cosigning.newest_of)
+        self._cosigning.remember(self._memory.load(store))
         standing = self._standing_at_start(key_spent)
         self._asking = Asking(node_id, voters=self.chain.tip.voters, standing=standing)
 
@@ -186,6 +190,7 @@ class Replica:
         self._intake.tick()
         self._block_server.tick()
         self._catching_up.tick()
+        self._memory.tick()
         self._ticks += 1
         change = self._cosigning.uncertified_change()
         if change is not None and self._ticks % CERTIFICATE_WANTED_TICKS == 0:
@@ -197,7 +202,7 @@ class Replica:
         """A message from a member, over an authenticated connection."""
         match message:
             case Ask():
-                self._answer_ask(sender)
+                self._send(sender, self._memory.told(sender))
             case Remembered():
                 self._hear_remembered(sender, message)
             case _ if self.standing.is_final:
@@ -207,6 +212,8 @@ class Replica:
             case ForwardRefused():
                 pass  # what is waiting is sent again anyway, at its own pace
             case Cosignatures():
+                self._effects += self._clocks.signed(sender, message.checkpoints)
+                self._memory.signed(sender)
                 self._cosigning.received(sender, message.checkpoints)
                 self._check_cosignatures()
             case CertificateNews():
@@ -407,6 +414,7 @@ class Replica:
                 self._after_gathering.append(ports.Send(peer, part))
         if unwritten is None and self._buffer.empty:
             return self._release_without_write()
+        self._memory.keep()
         batch = self._buffer.take(
             term=self.raft.term, vote=self.raft.vote, signed_height=self._cosigning.signed_height
         )
@@ -530,12 +538,6 @@ class Replica:
             return key_spent
         return Standing.ASKING if kept is None else Standing(kept.decode("ascii"))
 
-    def _answer_ask(self, peer: NodeId) -> None:
-        """Says what is remembered of a peer that starts."""
-        promise = self._memory.of(peer)
-        shown = self._cosigning.newest_of(peer)
-        self._send(peer, Remembered(shown, promise.term, promise.match_term, promise.match))
-
     def _hear_remembered(self, sender: NodeId, message: Remembered) -> None:
         """A peer's word on what this node has promised; its own signature is more than a word."""
         shown = message.checkpoint
@@ -567,8 +569,11 @@ class Replica:
 
     def _receive_consensus(self, sender: NodeId, message: messages.AnyMessage) -> None:
         self._memory.observe(sender, message)
-        asks_vote = isinstance(message, messages.PreVoteRequest | messages.VoteRequest)
-        if not self._asking.takes_part or (asks_vote and self.standing is Standing.WITHHOLDING):
+        if isinstance(message, messages.PreVoteRequest | messages.VoteRequest):
+            self._effects += self._clocks.asked(sender, message.time_ms)
+            if self.standing is Standing.WITHHOLDING:
+                return
+        if not self._asking.takes_part:
             return
         if isinstance(message, messages.Append):
             for entry in message.entries:

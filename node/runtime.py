@@ -320,6 +320,8 @@ class Node:
                 self.events.barrier_ready(effect.token, effect.height)
             case ports.Alarm():
                 self._alarm(effect)
+            case ports.ClockApart():
+                self._clock_apart(effect)
             case ports.MembersChanged():
                 assert self.network is not None
                 self.network.update(self._peers())
@@ -332,6 +334,18 @@ class Node:
     def _alarm(self, alarm: ports.Alarm) -> None:
         self.alarms = [*self.alarms[-(ALARMS_MAX - 1) :], f"{alarm.code}: {alarm.detail}"]
         log.error("alarm", code=alarm.code, detail=alarm.detail)
+
+    def _clock_apart(self, news: ports.ClockApart) -> None:
+        """An alarm for as long as a peer's clock is apart; it names that peer."""
+        before = f"clock-apart: node {news.peer.hex()} "
+        self.alarms = [alarm for alarm in self.alarms if not alarm.startswith(before)]
+        if news.apart_ms:
+            way = "ahead of" if news.apart_ms > 0 else "behind"
+            apart_s = abs(news.apart_ms) / 1000
+            detail = f"node {news.peer.hex()} has a clock {apart_s:.1f} s {way} this node's"
+            self._alarm(ports.Alarm("clock-apart", detail))
+        else:
+            log.info("clock is right again", peer=news.peer.hex())
 
     def _persist(self, batch: ports.Batch) -> None:
         assert self._loop is not None
@@ -463,6 +477,7 @@ class Node:
             consensus=Settings(election_ticks=Tick(rpc.election_ticks)),
             block_records_max=limits.block_records_max,
             log_entries_kept=limits.log_entries_kept,
+            clock_tolerance_ms=rpc.clock_tolerance_ms,
             intake=IntakeLimits(
                 waiting=Limits(limits.waiting_records_max, limits.waiting_bytes_max, 20),
                 queue=Limits(limits.queue_records_max, limits.queue_bytes_max, 20),

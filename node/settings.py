@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from consensus import Settings
 from ledger.entries import ENTRY_BYTES_MAX
+from node.clocks import CLOCK_TOLERANCE_MS
 from node.intake import IntakeLimits
 
 
@@ -15,7 +16,8 @@ class ReplicaSettings:
     proposals_in_flight_max: uncommitted entries a leader has before it lets records gather.
     intake: limits of records under way. gathered_bytes_max: writes that may gather for the next
     batch before execution pauses. log_entries_kept: certified entries that stay in the Raft log
-    for peers that are a little behind; who is further behind gets blocks.
+    for peers that are a little behind; who is further behind gets blocks. clock_tolerance_ms: of
+    `node.clocks`.
     """
 
     consensus: Settings = field(default_factory=Settings)
@@ -25,3 +27,4 @@ class ReplicaSettings:
     intake: IntakeLimits = field(default_factory=IntakeLimits)
     gathered_bytes_max: int = 32 * 1024 * 1024
     log_entries_kept: int = 1_000
+    clock_tolerance_ms: int = CLOCK_TOLERANCE_MS

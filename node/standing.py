@@ -22,14 +22,14 @@ uncommitted is void (Raft §5.4.3). A forgotten vote cannot be given a second ti
 in a later term, or knows the leader of that one.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
-from consensus import Raft, messages
+from consensus import Raft
 from ledger.blocks import VoterSets
 from ledger.types import NodeId
 from node import ports
 from node.messages import Cosignatures, Remembered
+from node.peer_memory import Promise
 
 ASK_TICKS = 4
 """Ticks between two questions to a peer that has not answered."""
@@ -49,43 +49,6 @@ class Standing(Enum):
     def is_final(self) -> bool:
         """Whether only a new key ends it."""
         return self in (Standing.BEHIND, Standing.CONTRADICTED, Standing.RETIRED)
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """What a peer remembers of a node. term: its highest. match: what it acknowledged last, in
-    match_term.
-    """
-
-    term: int = 0
-    match_term: int = 0
-    match: int = 0
-
-
-class PeerMemory:
-    """What each peer has promised this node, by messages that only leave once they are durable."""
-
-    __slots__ = ("_promises",)
-
-    def __init__(self) -> None:
-        self._promises: dict[NodeId, Promise] = {}
-
-    def observe(self, sender: NodeId, message: messages.AnyMessage) -> None:
-        """A message of a peer arrived."""
-        known = self.of(sender)
-        match message:
-            case messages.AppendReply():
-                newest = max(
-                    (known.match_term, known.match), (int(message.term), int(message.index))
-                )
-                self._promises[sender] = Promise(max(known.term, message.term), *newest)
-            case messages.VoteRequest() | messages.VoteReply(granted=True):
-                if message.term > known.term:
-                    self._promises[sender] = Promise(message.term, known.match_term, known.match)
-
-    def of(self, peer: NodeId) -> Promise:
-        """The highest a peer has promised; zeroes if it has promised nothing."""
-        return self._promises.get(peer, Promise())
 
 
 class Asking:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import needs_file
 
-from cli.demo.cluster import Cluster
+from cli.demo.cluster import Cluster, Department
 from cli.show import Failure
 from faults.load import Load, check_all, offer, wait_for
 
@@ -28,6 +28,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield made
     finally:
         made.close()
+
+
+def names(department: Department, odd: Department) -> bool:
+    """Whether a department's node says that the clock of the odd one, and no other, is apart."""
+    odd_id = odd.client("operator").get("/v1/status")["node_id"]
+    alarms = department.client("operator").get("/v1/status")["alarms"]
+    return [alarm.split()[2] for alarm in alarms if alarm.startswith("clock-apart")] == [odd_id]
 
 
 @pytest.mark.timeout(300)
@@ -54,6 +61,8 @@ def test_a_clock_an_hour_apart_dates_no_block_and_stops_nobody(
         )
         head = right[0].client("auditor").get(f"/v1/blocks/{height}")
         assert abs(head["time_ms"] / 1000 - time.time()) < 60, "a block has the odd clock's time"
+        for each in right:
+            wait_for(lambda each=each: names(each, odd), "an alarm that names the odd clock")
         if apart_s > 0:
             assert cluster.leader() is not odd
         with pytest.raises(Failure) as refused:

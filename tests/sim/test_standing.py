@@ -3,6 +3,8 @@
 import copy
 from collections.abc import Iterator
 
+import pytest
+
 from consensus import Role, messages
 from consensus.types import Entry as RaftEntry
 from ledger import store_keys
@@ -113,6 +115,38 @@ def test_a_restored_backup_costs_the_key_and_not_the_ledger() -> None:
     assert world.processes[victim].replica.standing is Standing.BEHIND
     check_agreement(world)
     check_acknowledged(world, {node: world.disks[node] for node in world.nodes if node != victim})
+
+
+def shown_by_certificates(world: World, node: bytes) -> bool:
+    """Whether another node's newest certificate has a signature of this one."""
+    return any(
+        entry.node_id == node
+        for other in world.nodes
+        if other != node and (kept := world.processes[other].replica.certificate) is not None
+        for entry in kept.cosignatures
+    )
+
+
+@pytest.mark.parametrize("quiet_ms", [0, 10_000])
+def test_peers_that_were_restarted_still_know_what_a_store_that_went_back_signed(
+    quiet_ms: int,
+) -> None:
+    world = led()
+    backups = {node: copy.deepcopy(world.disks[node]) for node in world.nodes}
+    for number in range(2, 30):
+        written(world, world.nodes[0], number)
+        unseen = [node for node in world.nodes if not shown_by_certificates(world, node)]
+        if unseen and number > 4:
+            break
+    world.run(world.now_ms + quiet_ms)
+    victim = unseen[0]
+    for node in world.nodes:
+        if node != victim:
+            world.crash(node)
+            world.start(node)
+    goes_back(world, victim, backups[victim])
+    replica = world.processes[victim].replica
+    assert world.run(world.now_ms + 5_000, stop=lambda: replica.standing is Standing.BEHIND)
 
 
 def test_an_emptied_disk_under_the_old_key_is_noticed_before_the_node_speaks() -> None:

@@ -380,6 +380,7 @@ def store_vectors() -> Iterator[Vector]:
         ("record", store_keys.record_key(digest)),
         ("tile", store_keys.tile_key(level=1, index=258)),
         ("state-value", store_keys.state_key(b"setting/grace-ms")),
+        ("promise", store_keys.promise_key(digest)),
         ("evidence", store_keys.evidence_key(1)),
     ):
         yield vector(f"store-key/{kind}", "store key", "A key of the node's store.", key)
