@@ -31,6 +31,7 @@ BY_NUMBER: dict[bytes, Callable[[int], bytes]] = {
 BY_DIGEST: dict[bytes, Callable[[bytes], bytes]] = {
     b"d": store_keys.document_key,
     b"r": store_keys.record_key,
+    b"w": store_keys.promise_key,
 }
 """Kinds whose key is a prefix and 32 bytes."""
 
