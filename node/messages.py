@@ -166,6 +166,33 @@ def is_known_to(message: PeerMessage, version: int) -> bool:
     return version >= 2 or not isinstance(message, _SINCE_VERSION_2)
 
 
+_MADE_STALE: dict[type, str] = {
+    **dict.fromkeys((consensus_messages.Append, consensus_messages.SnapshotOffer), "append"),
+    **dict.fromkeys(
+        (consensus_messages.AppendReply, consensus_messages.AppendRefused), "append answer"
+    ),
+    consensus_messages.Heartbeat: "heartbeat",
+    consensus_messages.HeartbeatReply: "heartbeat answer",
+    **dict.fromkeys(
+        (
+            consensus_messages.PreVoteRequest,
+            consensus_messages.VoteRequest,
+            consensus_messages.TransferVoteRequest,
+        ),
+        "vote request",
+    ),
+    CertificateNews: "certificate",
+}
+
+
+def stale_kind(message: object) -> str:
+    """The kind of which a newer message makes older ones to the same peer stale, "" if of none.
+
+    A leader probes anew for what a stale append was to bring; whoever acknowledges, says how far.
+    """
+    return _MADE_STALE.get(type(message), "")
+
+
 PEER_MESSAGE: Decoder[PeerMessage] = Decoder(
     PeerMessage, what="peer message", bytes_max=MESSAGE_BYTES_MAX
 )

@@ -36,7 +36,7 @@ from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreBehind, 
 from node.events import Events
 from node.identity import Identity, destroy_keys, load_identity, mark_spent, read_spent
 from node.intake import IntakeLimits
-from node.messages import PEER_MESSAGE
+from node.messages import PEER_MESSAGE, stale_kind
 from node.peers import Peer, PeerLimits, PeerNetwork, RpcError
 from node.peers.rpc import Part, RpcHandler
 from node.raft_log import read_hard_state
@@ -119,7 +119,7 @@ class Node:
             else self.replica.certificate.height,
         )
         self.failed: asyncio.Future[NodeError] | None = None
-        self.messages_dropped = 0
+        self._messages_unsent = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._verifiers = ThreadPoolExecutor(
             max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="verify"
@@ -233,6 +233,11 @@ class Node:
         return self.replica.chain.tip if value is None else parse_tip(value)
 
     @property
+    def messages_dropped(self) -> int:
+        """Messages to peers that found no connection or no room, or gave theirs to newer ones."""
+        return self._messages_unsent + (0 if self.network is None else self.network.superseded)
+
+    @property
     def certificate(self) -> Certificate | None:
         """The newest durable certificate."""
         return self.replica.certificate
@@ -304,8 +309,9 @@ class Node:
         match effect:
             case ports.Send():
                 assert self.network is not None
-                if not self.network.send(effect.peer, encode(effect.message)):
-                    self.messages_dropped += 1
+                kind = stale_kind(effect.message)
+                if not self.network.send(effect.peer, encode(effect.message), kind):
+                    self._messages_unsent += 1
             case ports.Persist():
                 self._persist(effect.batch)
             case ports.Verify():

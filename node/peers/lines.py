@@ -1,7 +1,9 @@
 """What is known of each peer: its keys and address, the queue to it, its connections.
 
 A queue takes messages only while there is a connection, so a peer that comes back is not greeted
-with what was true before: the replica asks and tells anew.
+with what was true before: the replica asks and tells anew. A full queue lets go of older messages
+of the kind that comes, where its sender says that the newer one is enough: what was to be appended,
+acknowledged or certified some time ago is stale. Everything else that finds no room is dropped.
 """
 
 import asyncio
@@ -48,22 +50,28 @@ class PeerLimits:
 
 
 class Lane:
-    """Frames that wait for one connection. bytes_total: of them. wake: set while there are some."""
+    """Frames that wait for one connection. bytes_total: of them. wake: set while there are some.
+
+    Invariant: `_kinds` holds the kind of each of `frames`, in the same order.
+    """
 
     def __init__(self) -> None:
         self.frames: deque[bytes] = deque()
         self.bytes_total = 0
         self.wake = asyncio.Event()
+        self._kinds: deque[str] = deque()
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes, kind: str) -> None:
         """Queues a frame."""
         self.frames.append(data)
+        self._kinds.append(kind)
         self.bytes_total += len(data)
         self.wake.set()
 
     def take(self) -> bytes:
         """The next frame; there has to be one."""
         data = self.frames.popleft()
+        self._kinds.popleft()
         self.bytes_total -= len(data)
         if not self.frames:
             self.wake.clear()
@@ -73,9 +81,21 @@ class Lane:
         """Everything queued."""
         data = b"".join(self.frames)
         self.frames.clear()
+        self._kinds.clear()
         self.bytes_total = 0
         self.wake.clear()
         return data
+
+    def drop(self, kind: str) -> int:
+        """Lets go of every frame of a kind; how many there were."""
+        if kind not in self._kinds:
+            return 0
+        before = len(self.frames)
+        kept = [pair for pair in zip(self.frames, self._kinds, strict=True) if pair[1] != kind]
+        self.drain()
+        for data, kept_kind in kept:
+            self.put(data, kept_kind)
+        return before - len(kept)
 
 
 class Line:
@@ -104,14 +124,26 @@ class Line:
         """Bytes that wait for this peer."""
         return self.small.bytes_total + self.bulk.bytes_total
 
-    def put(self, data: bytes) -> bool:
-        """Queues a frame; False if there is no connection or no room for it."""
-        lane = self.small if len(data) < self._limits.bulk_bytes_min else self.bulk
-        if (
-            not self.connected
-            or len(self.small.frames) + len(self.bulk.frames) >= self._limits.queue_messages_max
-            or self.bytes_total + len(data) > self._limits.queue_bytes_max
-        ):
+    def put(self, data: bytes, kind: str) -> bool:
+        """Queues a frame; False if there is no connection or no room for it.
+
+        kind: of which a newer frame makes older ones stale; "" if it is of none.
+        """
+        if not self.connected or not self._has_room(data):
             return False
-        lane.put(data)
+        lane = self.small if len(data) < self._limits.bulk_bytes_min else self.bulk
+        lane.put(data, kind)
         return True
+
+    def make_room(self, data: bytes, kind: str) -> int:
+        """Lets go of older frames of this kind if there is no room for a frame; how many."""
+        if self._has_room(data):
+            return 0
+        return self.small.drop(kind) + self.bulk.drop(kind)
+
+    def _has_room(self, data: bytes) -> bool:
+        frames = len(self.small.frames) + len(self.bulk.frames)
+        return (
+            frames < self._limits.queue_messages_max
+            and self.bytes_total + len(data) <= self._limits.queue_bytes_max
+        )

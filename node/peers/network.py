@@ -41,7 +41,7 @@ _UNREACHABLE = (*_BROKEN, UnicodeError, ConfigInvalid)
 
 
 class PeerNetwork:
-    """All connections of one node."""
+    """All connections of one node. superseded: messages that were let go for newer ones so far."""
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class PeerNetwork:
         self._server: asyncio.Server | None = None
         self._context: ssl.SSLContext | None = None
         self._stopped = False
+        self.superseded = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted_from: dict[bytes, list[asyncio.Task[None]]] = {}
         self._diallers: dict[bytes, asyncio.Task[None]] = {}
@@ -154,12 +155,18 @@ class PeerNetwork:
         if self._server is not None:
             await self._server.wait_closed()
 
-    def send(self, peer: bytes, payload: bytes) -> bool:
-        """Queues a message; False if it is dropped."""
+    def send(self, peer: bytes, payload: bytes, kind: str = "") -> bool:
+        """Queues a message; False if it is dropped.
+
+        kind: where not "", older messages of that kind are let go if there is no room for this one.
+        """
         line = self._lines.get(peer)
         if line is None or len(payload) >= FRAME_BYTES_MAX:
             return False
-        return line.put(frame(FrameType.MESSAGE, payload))
+        data = frame(FrameType.MESSAGE, payload)
+        if kind:
+            self.superseded += line.make_room(data, kind)
+        return line.put(data, kind)
 
     async def call(
         self, peer: bytes, method: str, body: bytes, *, timeout_s: float

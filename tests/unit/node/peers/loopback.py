@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from nacl.signing import SigningKey
 
+from cli.demo.cluster import free_ports
 from consensus.messages import PROTOCOL_VERSION
 from node.peers import Peer, PeerLimits, PeerNetwork
 from node.peers.frames import FrameType, Hello, frame_of, read_frame
@@ -257,3 +258,23 @@ async def end_of(reader: asyncio.StreamReader) -> list[tuple[FrameType, bytes]]:
                 frames.append(await read_frame(reader))
             except (OSError, asyncio.IncompleteReadError):
                 return frames
+
+
+def ports_of(*names: str) -> dict[str, int]:
+    return dict(zip(names, free_ports(len(names)), strict=True))
+
+
+def nodes_of(*names: str, limits: PeerLimits = QUICK) -> list[Node]:
+    ports = ports_of(*names)
+    return [make_node(name, ports, limits=limits) for name in names]
+
+
+async def stays_deaf(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> AsyncIterator[None]:
+    """Greets as node "b", then reads no more and says nothing."""
+    await read_frame(reader)
+    writer.write(hello("b"))
+    await writer.drain()
+    await asyncio.Event().wait()
+    yield
