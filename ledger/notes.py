@@ -5,8 +5,9 @@
     — <key name> <base64 of (key id ‖ signature)>
 
 The key id is the first 4 bytes of SHA-256(key name ‖ 0x0A ‖ signature type ‖ public key); the types
-used here are 0x01 (Ed25519 over the text) and 0x04 (a cosignature with a timestamp). A verifier
-skips lines of keys that it does not know, so every reader can have its own idea of who matters.
+used here are 0x01 (Ed25519 over the text), 0x04 (a cosignature with a timestamp) and, by witnesses
+of other ledgers, 0x06 (one with ML-DSA-44). A verifier skips lines of keys that it does not know,
+so every reader can have its own idea of who matters.
 Source: c2sp.org/signed-note.
 """
 
@@ -81,13 +82,13 @@ def parse_note(data: bytes) -> Note:
     body, separator, tail = text.rpartition("\n\n")
     if not separator or not body or not tail.endswith("\n"):
         raise Malformed("note", "no empty line separates its text from its signatures")
-    lines = tail[:-1].split("\n")
+    return Note((body + "\n").encode(), signature_lines(tail[:-1].split("\n")))
+
+
+def signature_lines(lines: Sequence[str]) -> tuple[NoteSignature, ...]:
+    """Signature lines, without their line feeds; nothing is checked. Raises Malformed."""
     if len(lines) > SIGNATURES_MAX:
         raise Malformed("note", f"{len(lines)} signatures, at most {SIGNATURES_MAX} allowed")
-    return Note((body + "\n").encode(), _signatures(lines))
-
-
-def _signatures(lines: Sequence[str]) -> tuple[NoteSignature, ...]:
     signatures = []
     for line in lines:
         name, space, encoded = line.removeprefix(_DASH).partition(" ")

@@ -18,6 +18,7 @@ from typing import Any
 import click
 import uvloop
 
+from ledger.checkpoints import origin
 from ledger.errors import LedgerError
 from node import logs
 from node.config import Config, load_config
@@ -28,6 +29,7 @@ from node.renewal import renew as make_new
 from node.runtime import load_genesis
 from node.setup import init_node, key_fingerprints
 from node.tokens import ROLES, Tokens
+from node.witness import log_key, witness_keys
 
 DAY_MS = 86_400_000
 
@@ -217,6 +219,13 @@ def key(config_path: Path) -> None:
     identity = load_identity(config.path(config.node.keys))
     for name, value in key_fingerprints(identity).items():
         click.echo(f"{name:22} {value}")
+    if config.path(config.node.genesis).is_file():
+        genesis = load_genesis(config.path(config.node.genesis))
+        click.echo(f"{'log':22} {log_key(identity, origin(genesis.ledger_id))}")
+    if config.witness.name:
+        settings = config.witness
+        for text in witness_keys(identity, settings.name, ml_dsa_44=settings.post_quantum):
+            click.echo(f"{'as a witness':22} {text}")
 
 
 @main.group("record-key")

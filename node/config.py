@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from consensus.messages import PROTOCOL_VERSION
+from ledger.errors import Malformed
+from ledger.notes import COSIGNATURE_TYPE, ED25519_TYPE
+from ledger.witnesses import ML_DSA_44_TYPE, VerifierKey, parse_verifier_key
 from node.errors import ConfigInvalid
 
 Kind = str | int | bool
+
+LOG_KEY_TYPES = (ED25519_TYPE,)
+WITNESS_KEY_TYPES = (COSIGNATURE_TYPE, ML_DSA_44_TYPE)
+"""Kinds of keys by which logs and witnesses are known."""
 
 
 def _setting(default: Any, meaning: str, *, least: int | None = None) -> Any:
@@ -84,14 +91,32 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessSection:
+    """How this node witnesses other ledgers, and asks witnesses for its own (C2SP tlog-witness)."""
+
+    name: str = _setting(
+        "", "key name of this node as a witness, a URL without scheme; empty: none"
+    )
+    post_quantum: bool = _setting(False, "cosign with ML-DSA-44 beside Ed25519")
+    interval_ms: int = _setting(60_000, "time between two rounds of asking witnesses", least=1_000)
+    timeout_ms: int = _setting(10_000, "longest wait for one witness", least=100)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration. sources: as `node.exchange.sources` reads it. base: its folder."""
+    """The whole configuration. sources: as `node.exchange.sources` reads it. base: its folder.
+
+    witnessed: verifier keys of other logs by origin; witnesses: those of witnesses by their URL.
+    """
 
     node: NodeSection
     rpc: RpcSection
     http: HttpSection
     limits: LimitsSection
+    witness: WitnessSection
     peers: Mapping[str, str]
+    witnessed: Mapping[str, tuple[VerifierKey, ...]]
+    witnesses: Mapping[str, tuple[VerifierKey, ...]]
     sources: Mapping[str, Any]
     base: Path
 
@@ -105,6 +130,7 @@ SECTIONS: dict[str, type] = {
     "rpc": RpcSection,
     "http": HttpSection,
     "limits": LimitsSection,
+    "witness": WitnessSection,
 }
 
 
@@ -116,7 +142,7 @@ def load_config(path: Path) -> Config:
         raise ConfigInvalid(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path} is not TOML: {error}") from None
-    known = [*SECTIONS, "peers", "sources"]
+    known = [*SECTIONS, "peers", "sources", "witnessed", "witnesses"]
     for name in content:
         if name not in known:
             raise ConfigInvalid(f"{path}: unknown section [{name}]{_nearest(name, known)}")
@@ -126,6 +152,8 @@ def load_config(path: Path) -> Config:
     config = Config(
         **sections,
         peers=_peers(path, content.get("peers", {})),
+        witnessed=_keys(path, "witnessed", content.get("witnessed", {}), LOG_KEY_TYPES),
+        witnesses=_keys(path, "witnesses", content.get("witnesses", {}), WITNESS_KEY_TYPES),
         sources=_table(path, "sources", content.get("sources", {})),
         base=path.resolve().parent,
     )
@@ -161,7 +189,7 @@ def _section(path: Path, name: str, form: type, value: object) -> Any:
         default = known[key].default
         assert default is not MISSING
         if type(given) is not type(default):
-            kind = "a text" if isinstance(default, str) else "an integer"
+            kind = {str: "a text", bool: "true or false", int: "an integer"}[type(default)]
             raise ConfigInvalid(f"{path}: {name}.{key} = {given!r} is not {kind}")
         least = known[key].metadata["least"]
         if least is not None and given < least:
@@ -177,6 +205,28 @@ def _peers(path: Path, value: object) -> dict[str, str]:
             raise ConfigInvalid(f"{path}: peers.{node_id} is not a node id with host:port")
         check_address(f"{path}: peers.{node_id[:16]}…", address)
     return peers
+
+
+def _keys(
+    path: Path, section: str, value: object, types: tuple[int, ...]
+) -> dict[str, tuple[VerifierKey, ...]]:
+    """Verifier keys, one or several with spaces between, by origin or URL."""
+    found: dict[str, tuple[VerifierKey, ...]] = {}
+    for name, text in _table(path, section, value).items():
+        try:
+            keys = tuple(parse_verifier_key(each) for each in str(text).split())
+        except Malformed as error:
+            raise ConfigInvalid(f"{path}: {section}: {error}") from None
+        if not keys or any(key.signature_type not in types for key in keys):
+            raise ConfigInvalid(
+                f"{path}: {section}: {name} has no verifier key of a kind that fits"
+            )
+        if section == "witnessed" and any(key.name != name for key in keys):
+            raise ConfigInvalid(f"{path}: {section}: a key of {name} has another name")
+        if section == "witnesses" and not name.startswith(("https://", "http://")):
+            raise ConfigInvalid(f"{path}: {section}: {name} is no URL")
+        found[name.rstrip("/")] = keys
+    return found
 
 
 def _nearest(name: str, known: list[str]) -> str:

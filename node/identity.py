@@ -83,6 +83,19 @@ class Identity:
         """Signature by the publication key."""
         return self._signers["publication"].sign(message)
 
+    @property
+    def witness_key(self) -> bytes:
+        """The public key with which this node witnesses other ledgers."""
+        return self._signers["witness"].public_key
+
+    def sign_witness(self, message: bytes) -> bytes:
+        """Signature by the witness key."""
+        return self._signers["witness"].sign(message)
+
+    def post_quantum_witness_seed(self) -> bytes:
+        """The seed of the ML-DSA-44 key (FIPS 204) that witnesses beside it, 32 bytes."""
+        return hmac.new(self._seeds["witness"], b"ml-dsa-44", sha256).digest()
+
     def sign_all(self, message: bytes) -> tuple[bytes, ...]:
         """Each key's signature, in the order of `Department.keys()` for one node."""
         order = ("record", "checkpoint", "proposal", "tls", "publication", "witness")

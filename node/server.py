@@ -22,6 +22,8 @@ from node.http.app import make_app
 from node.runtime import Node
 from node.service import Service
 from node.tokens import Tokens
+from node.witness import Witness
+from node.witnessed import Witnessed
 
 DRAIN_S = 5
 """How long open requests may take to end when the node stops, in seconds."""
@@ -51,8 +53,10 @@ async def running(config: Config) -> AsyncIterator[Service]:
         await node.start({"exchange": service.provider.serve})
         service.provider.recover()
         service.approver.start()
+        service.witnessed.start()
         yield service
     finally:
+        await service.witnessed.stop()
         if node.failed is None or not node.failed.done():
             await service.approver.stop()
             await asyncio.gather(
@@ -127,6 +131,21 @@ def _assemble(node: Node, config: Config) -> Service:
         bulk_receipts=Bulk(node=node, author=author, journal=journal, side="r"),
         bulk_acknowledgements=Bulk(node=node, author=author, journal=journal, side="a"),
         approver=Approver(node=node, author=author),
+        witness=_witness(node, config),
+        witnessed=Witnessed(node, config.witnesses),
+    )
+
+
+def _witness(node: Node, config: Config) -> Witness | None:
+    if not config.witness.name:
+        return None
+    return Witness(
+        node.identity,
+        name=config.witness.name,
+        ml_dsa_44=config.witness.post_quantum,
+        logs=config.witnessed,
+        folder=config.path(config.node.keys) / "witnessed",
+        now_ms=node.clock.now_ms,
     )
 
 

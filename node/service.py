@@ -12,11 +12,13 @@ from node.exchange.sources.registry import Sources
 from node.exchange.vault import Vault
 from node.runtime import Node
 from node.tokens import Tokens
+from node.witness import Witness
+from node.witnessed import Witnessed
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts, wired in `node.server`."""
+    """The parts, wired in `node.server`. witness: None if this node is none for others."""
 
     node: Node
     author: Author
@@ -29,5 +31,7 @@ class Service:
     bulk_receipts: Bulk
     bulk_acknowledgements: Bulk
     approver: Approver
+    witness: Witness | None
+    witnessed: Witnessed
     index: Index = field(default_factory=Index)
     open_streams: list[int] = field(default_factory=list)

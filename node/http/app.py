@@ -21,6 +21,7 @@ from node.http import (
     records,
     streams,
     transparency,
+    witness,
 )
 from node.http.access import Reader
 from node.http.problems import (
@@ -102,6 +103,7 @@ def make_app(service: Service) -> FastAPI:
         app.include_router(part.router, prefix="/v1", responses=_PROBLEM)
     app.include_router(operations.open_router)
     app.include_router(transparency.tlog_router, responses=_PROBLEM)
+    app.include_router(witness.router, responses=_PROBLEM)
     app.include_router(_description(app), prefix="/v1")
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(RequestValidationError, answer_validation)

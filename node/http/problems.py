@@ -42,6 +42,21 @@ PROBLEMS: dict[str, Kind] = {
         422, "The request does not have the form of this address.", "Correct the fields named."
     ),
     "body-too-large": Kind(413, "The body is larger than this node takes.", "Send less at once."),
+    "checkpoint-malformed": Kind(
+        400,
+        "The request is none that a witness takes, or its old size is too large.",
+        "See c2sp.org/tlog-witness: old size, proof, an empty line, the signed checkpoint.",
+    ),
+    "checkpoint-unsigned": Kind(
+        403,
+        "No key by which this witness knows the log signed the checkpoint.",
+        "Ask the witness's operator to configure the log's key.",
+    ),
+    "checkpoint-inconsistent": Kind(
+        422,
+        "The proof does not show that the checkpoint continues the one cosigned last.",
+        "Prove it from the size that a request with another old size is answered with.",
+    ),
     "key-reused": Kind(
         409,
         "The Idempotency-Key was used for another content.",

@@ -13,25 +13,23 @@ from fastapi import APIRouter, Path, Query, Response
 from audit.cose import MEDIA_TYPE, make_receipt
 from ledger import store_keys
 from ledger.certificates import Certificate
-from ledger.checkpoints import origin
 from ledger.errors import Malformed
-from ledger.notes import ED25519_TYPE, Note, NoteSignature, key_id
 from ledger.tiles import (
     LEVELS_MAX,
     TILE_HEIGHT,
     TILE_WIDTH,
     encode_entries,
-    node_reader,
     parse_index_path,
 )
-from ledger.tree import NodeReader, consistency_proof, inclusion_proof
+from ledger.tree import consistency_proof, inclusion_proof
 from ledger.types import LeafIndex, TreeSize
 from node.http.access import Reader, ServiceDep
 from node.http.models import ConsistencyView, Hex32
 from node.http.problems import Problem
 from node.http.reading import snapshot_of
-from node.ports import StoreReader
 from node.service import Service
+from node.stored_tree import stored_leaf, stored_nodes
+from node.witnessed import published_note
 
 router = APIRouter(tags=["transparency"])
 tlog_router = APIRouter(tags=["transparency"])
@@ -42,18 +40,13 @@ _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 @tlog_router.get("/checkpoint", response_class=Response)
 def log_checkpoint(service: ServiceDep, _: Reader) -> Response:
-    """The newest certificate as a note that also this node's publication key has signed."""
-    note = _certified(service).to_note()
-    identity = service.node.identity
-    name = origin(service.node.ledger_id)
-    signature = NoteSignature(
-        name,
-        key_id(name, ED25519_TYPE, identity.publication_key),
-        identity.sign_publication(note.text),
-    )
-    signed = Note(note.text, (signature, *note.signatures))
+    """The newest certificate as a note that also this node's publication key has signed.
+
+    Where witnesses are configured: the newest that one of them cosigned, unless that is too old.
+    """
+    note = service.witnessed.newest() or published_note(service.node, _certified(service))
     return Response(
-        signed.to_bytes(),
+        note.to_bytes(),
         media_type="text/plain; charset=utf-8",
         headers={"Cache-Control": "no-store"},
     )
@@ -67,7 +60,7 @@ def log_entries(service: ServiceDep, _: Reader, index: IndexPath) -> Response:
     """Leaves, 256 to a full tile, each behind its length."""
     first, width = _place(service, 0, index)
     with snapshot_of(service) as view:
-        found = [_leaf(view.reader, at) for at in range(first, first + width)]
+        found = [stored_leaf(view.reader, at) for at in range(first, first + width)]
     return Response(encode_entries(found), media_type=BYTES_TYPE, headers=_FOR_EVER)
 
 
@@ -81,7 +74,7 @@ def log_tile(
     """Hashes of a level, 256 to a full tile."""
     first, width = _place(service, level, index)
     with snapshot_of(service) as view:
-        nodes = _nodes(view.reader, TreeSize((first + width) << (TILE_HEIGHT * level)))
+        nodes = stored_nodes(view.reader, TreeSize((first + width) << (TILE_HEIGHT * level)))
         hashes = [nodes(TILE_HEIGHT * level, at) for at in range(first, first + width)]
     return Response(b"".join(hashes), media_type=BYTES_TYPE, headers=_FOR_EVER)
 
@@ -114,7 +107,7 @@ def consistency(
     if not old <= new <= size:
         raise Problem("not-found", f"old ≤ new ≤ {size}, the certified size, is not so")
     with snapshot_of(service) as view:
-        nodes = _nodes(view.reader, TreeSize(new))
+        nodes = stored_nodes(view.reader, TreeSize(new))
         proof = consistency_proof(nodes, old_size=TreeSize(old), new_size=TreeSize(new))
     hashes = [base64.b64encode(digest).decode("ascii") for digest in proof]
     return ConsistencyView(old_size=old, new_size=new, hashes=hashes)
@@ -131,7 +124,7 @@ def cose_receipt(service: ServiceDep, _: Reader, record_id: Annotated[Hex32, Pat
             raise Problem("not-found", f"there is no certified record {record_id}")
         size = TreeSize(certificate.tree_size)
         path = inclusion_proof(
-            _nodes(view.reader, size), leaf_index=LeafIndex(index), tree_size=size
+            stored_nodes(view.reader, size), leaf_index=LeafIndex(index), tree_size=size
         )
     identity = service.node.identity
     receipt = make_receipt(
@@ -150,18 +143,3 @@ def _certified(service: Service) -> Certificate:
     if certificate is None:
         raise Problem("not-found", "nothing is certified yet")
     return certificate
-
-
-def _leaf(reader: StoreReader, index: int) -> bytes:
-    leaf = reader.get(store_keys.leaf_key(LeafIndex(index)))
-    assert leaf is not None, "what is certified is stored"
-    return leaf
-
-
-def _nodes(reader: StoreReader, size: TreeSize) -> NodeReader:
-    def tile(level: int, index: int) -> bytes:
-        stored = reader.get(store_keys.tile_key(level=level, index=index))
-        assert stored is not None, "what is certified is stored"
-        return stored
-
-    return node_reader(size, leaf=lambda index: _leaf(reader, index), tile=tile)

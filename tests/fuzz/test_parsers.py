@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from ledger import (
     state_proofs,
     state_tree,
     tiles,
+    witnesses,
 )
 from ledger.codec import encode
 from ledger.errors import Malformed
@@ -45,6 +47,8 @@ CONSORTIUM = Consortium()
 RECORD = dataset(CONSORTIUM, "health", "table")
 REQUEST = grant_request(CONSORTIUM, "housing", "health", "table")
 ZERO = bytes(32)
+CHECKPOINT = b"log.example\n2\n" + b64encode(ZERO) + b"\n"
+SIGNATURES = b"\n\xe2\x80\x94 w " + b64encode(bytes(76)) + b"\n"
 
 SAMPLES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "record": (records.parse_record, RECORD.to_bytes()),
@@ -61,6 +65,16 @@ SAMPLES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "certificate": (certificates.parse_certificate, b""),
     "note": (notes.parse_note, b"text\n\n\xe2\x80\x94 name AAAAAAAA\n"),
     "checkpoint": (checkpoints.parse_checkpoint, b"concordat/00\n1\nAA==\nheight 1\n"),
+    "log checkpoint": (witnesses.parse_log_checkpoint, CHECKPOINT),
+    "witness request": (
+        witnesses.parse_add_checkpoint,
+        b"old 1\n" + b64encode(ZERO) + b"\n\n" + CHECKPOINT + SIGNATURES,
+    ),
+    "witness answer": (witnesses.parse_cosignatures, SIGNATURES.strip() + b"\n"),
+    "verifier key": (
+        lambda data: witnesses.parse_verifier_key(data.decode("latin-1")),
+        notes.verifier_key("w", notes.COSIGNATURE_TYPE, ZERO).encode(),
+    ),
     "list head": (list_heads.parse_list_head, list_heads.EMPTY_LIST.append([b"a"]).to_bytes()),
     "state page": (state_tree.parse_page, b"\x00\x01\x00\x00" + bytes(64)),
     "state proof": (state_proofs.parse_state_proof, b""),
