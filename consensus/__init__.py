@@ -53,7 +53,8 @@ What must be durable before which message leaves (the core holds the message bac
 Members change by joint consensus when the entry that says so has executed; why that is safe is in
 `core`. A node that has left the voters is served as long as the driver names it a learner.
 
-To replay scenarios of another implementation, and to check what holds after every step:
+To replay scenarios of another implementation (tests/scenarios/adapter.py does that for the commands
+of etcd's, by what is named here alone), and to check what holds after every step:
 
 | to see                             | ask                                                         |
 |------------------------------------|-------------------------------------------------------------|
