@@ -336,7 +336,7 @@ class Audit:
         self._compare_all(store_keys.STATE_PAGE, self._replay.pages)
         if self._source.get(store_keys.TIP_MARK) != self._replay.tip.to_bytes():
             self._find("mark-invalid", "mark tip", "it is not the last block's")
-        known = b"".join((*_DERIVED, b"cemopvx"))
+        known = b"".join((*_DERIVED, b"cemopvwx"))
         for key, _ in self._source.scan(b"", b"\xff"):
             if key[0] not in known:
                 self._find("key-unexpected", _name(key), "no such kind of key exists")

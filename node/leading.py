@@ -66,8 +66,7 @@ class Leading:
         if raft.role is not Role.LEADER:
             return False
         if self._has_leapt():
-            raft.abdicate()
-            return True
+            return False
         if self._leads_term != raft.term:
             self._last_time_ms = max(self._last_time_ms, self._newest_time_ms())
             if not self._propose(None, ()):
@@ -88,8 +87,9 @@ class Leading:
         return False
 
     def tick(self) -> None:
-        """One tick has passed."""
-        self._has_leapt()
+        """One tick has passed; a leader whose clock leapt leads no more."""
+        if self._has_leapt():
+            self._raft.abdicate()
         if self._handing_over_ticks:
             self._handing_over_ticks += 1
         if self._raft.role is not Role.LEADER:
