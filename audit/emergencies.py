@@ -51,7 +51,7 @@ class Emergencies:
 
 def emergencies(source: Readable, genesis: GenesisFile) -> Emergencies:
     """Every emergency of a ledger. Raises Malformed or BadSignature where it is none."""
-    replay = Replay(genesis)
+    replay = Replay(genesis, derive=False)
     records: list[Record] = []
     for index, leaf in enumerate(leaves(source)):
         parsed = parse_any_leaf(leaf)

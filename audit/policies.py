@@ -50,7 +50,7 @@ class Automatic:
 
 def automatic_decisions(source: Readable, genesis: GenesisFile) -> list[Automatic]:
     """Every automatic decision, in order. Raises Malformed where the ledger is none."""
-    replay = Replay(genesis)
+    replay = Replay(genesis, derive=False)
     records: list[Record] = []
     found: list[Automatic] = []
     for index, leaf in enumerate(leaves(source)):

@@ -1,139 +1,106 @@
-"""A ledger's leaves in segments: parsed, with what is attached, and signatures checked meanwhile.
+"""A ledger's leaves in segments (`audit.segments`), judged ahead of their turn.
 
-While one segment is executed, the signatures of the next `SEGMENTS_AHEAD` are being checked, on
-whatever cores the caller has; memory is bounded by these segments. What is wrong with a leaf comes
-with the leaf, so that everything before it is judged first.
+While one segment is executed, the next `SEGMENTS_AHEAD` are being judged on whatever cores the
+caller has; memory is bounded by these segments, each by a number of leaves and by bytes.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterator
 
-from audit.findings import Finding
+import msgspec
+
 from audit.forks import Readable
+from audit.segments import Judge, Judged, Leaf, Segment, judge_at_once, reread
 from ledger import store_keys
-from ledger.attachments import attached_fault
-from ledger.blocks import BlockHeader, parse_any_leaf
-from ledger.errors import Malformed
-from ledger.records import Record, record_of_leaf
-from ledger.signatures import verify
+from ledger.records import Record
 from ledger.types import LeafIndex
 
-SEGMENT_LEAVES = 2_000
-"""Leaves that are read and whose signatures are checked at a time."""
+SEGMENT_LEAVES = 1_000
+"""Limit of a segment's leaves."""
 
-SEGMENTS_AHEAD = 3
-"""Segments whose signatures are being checked before their turn."""
+SEGMENT_BYTES_MAX = 8 * 1024 * 1024
+"""A segment that holds more bytes takes no further leaf."""
 
+SEGMENTS_AHEAD = 8
+"""Limit of the segments that are being judged before their turn."""
 
-@dataclass(frozen=True, slots=True)
-class SignatureCheck:
-    """A signature to check."""
-
-    public_key: bytes
-    message: bytes
-    signature: bytes
+_LEAVES_END = bytes([store_keys.LEAF[0] + 1])
+_ATTACHED_END = bytes([store_keys.ATTACHED[0] + 1])
 
 
-Checker = Callable[[Sequence[SignatureCheck]], Callable[[], Sequence[bool]]]
-"""Starts checks, and gives what waits for their results, in order."""
+def judged_segments(
+    source: Readable,
+    judge: Judge,
+    *,
+    first: int = 0,
+    signatures: bool = True,
+    attachments: bool = True,
+    ahead: int = SEGMENTS_AHEAD,
+) -> Iterator[tuple[Segment, Judged]]:
+    """All segments from leaf `first` on, in order, with what was found. Raises Unreadable.
 
-
-def check_in_turn(jobs: Sequence[SignatureCheck]) -> list[bool]:
-    """Checks signatures one after the other."""
-    return [verify(job.public_key, job.message, job.signature) for job in jobs]
-
-
-def check_at_once(jobs: Sequence[SignatureCheck]) -> Callable[[], Sequence[bool]]:
-    """A Checker that is done before it returns."""
-    results = check_in_turn(jobs)
-    return lambda: results
-
-
-def check_none(jobs: Sequence[SignatureCheck]) -> Callable[[], Sequence[bool]]:
-    """A Checker that takes every signature for good."""
-    return lambda: [True] * len(jobs)
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One leaf. parsed: None if nothing can be said of it or of what follows.
-
-    finding: what is wrong with it or with what is attached, but for its signature.
+    signatures: whether authors' signatures are checked. attachments: whether what is attached is.
     """
-
-    index: int
-    data: bytes
-    parsed: Record | BlockHeader | None
-    finding: Finding | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Leaves in order. valid: waits for whether each record's signature holds, in order."""
-
-    leaves: tuple[Leaf, ...]
-    valid: Callable[[], Sequence[bool]]
+    waiting: deque[tuple[Segment, Callable[[], Judged]]] = deque()
+    for segment in _segments(source, first, signatures=signatures, attachments=attachments):
+        waiting.append((segment, judge(segment)))
+        if len(waiting) > ahead:
+            done, result = waiting.popleft()
+            yield done, result()
+    while waiting:
+        done, result = waiting.popleft()
+        yield done, result()
 
 
-def segments(source: Readable, check: Checker, *, attachments: bool = True) -> Iterator[Segment]:
-    """All leaves. attachments: whether what is attached is read, too. Raises Unreadable."""
-    read = _leaves(source, attachments=attachments)
-    waiting: deque[Segment] = deque()
-    while leaves := tuple(islice(read, SEGMENT_LEAVES)):
-        records = [leaf.parsed for leaf in leaves if isinstance(leaf.parsed, Record)]
-        jobs = [
-            SignatureCheck(record.header.key, record.statement(), record.signature)
-            for record in records
-        ]
-        waiting.append(Segment(leaves, check(jobs)))
-        if len(waiting) > SEGMENTS_AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+def read_leaves(source: Readable) -> Iterator[Leaf]:
+    """All leaves with what is attached; signatures are not judged. Raises Unreadable."""
+    for segment, judged in judged_segments(source, judge_at_once, signatures=False, ahead=0):
+        yield from reread(segment, judged)
 
 
-def _leaves(source: Readable, *, attachments: bool) -> Iterator[Leaf]:
-    stop = bytes([store_keys.LEAF[0] + 1])
-    for expected, (key, data) in enumerate(source.scan(store_keys.LEAF, stop)):
-        place = f"leaf {expected}"
-        if key != store_keys.leaf_key(LeafIndex(expected)):
-            gap = Finding("key-missing", place, "the leaves have a gap")
-            yield Leaf(expected, data, None, gap)
+def _segments(
+    source: Readable, first: int, *, signatures: bool, attachments: bool
+) -> Iterator[Segment]:
+    beside = _Attached(source, first) if attachments else None
+    leaves: list[bytes] = []
+    attached: list[bytes | None] = []
+    size_bytes = 0
+    start = first
+    for key, data in source.scan(store_keys.leaf_key(LeafIndex(first)), _LEAVES_END):
+        index = start + len(leaves)
+        if key != store_keys.leaf_key(LeafIndex(index)):
+            yield Segment(start, leaves, attached, signatures, gap=True)
             return
-        try:
-            parsed = parse_any_leaf(data)
-            if isinstance(parsed, BlockHeader):
-                yield Leaf(expected, data, parsed)
-                continue
-            record = record_of_leaf(parsed, data)
-        except Malformed as error:
-            yield Leaf(expected, data, None, Finding("malformed-leaf", place, str(error)))
-            return
-        attached = source.get(store_keys.attached_key(LeafIndex(expected))) if attachments else None
-        if attached is None:
-            yield Leaf(expected, data, record)
-            continue
-        announced = record.header.attached
-        fault = (
-            "the header announces nothing"
-            if announced is None
-            else attached_fault(announced, attached)
-        )
-        if fault is not None:
-            finding = Finding("attachment-mismatch", place, fault)
-            yield Leaf(expected, data, record, finding)
-            continue
-        yield Leaf(expected, data, with_attached(record, attached))
+        leaves.append(data)
+        size_bytes += len(data)
+        if beside is not None:
+            held = beside.at(index)
+            attached.append(held)
+            size_bytes += 0 if held is None else len(held)
+        if len(leaves) >= SEGMENT_LEAVES or size_bytes > SEGMENT_BYTES_MAX:
+            yield Segment(start, leaves, attached, signatures)
+            start, leaves, attached, size_bytes = index + 1, [], [], 0
+    if leaves:
+        yield Segment(start, leaves, attached, signatures)
+
+
+class _Attached:
+    """What is attached, read once in the order of the leaves beside them."""
+
+    def __init__(self, source: Readable, first: int) -> None:
+        self._pairs = source.scan(store_keys.attached_key(LeafIndex(first)), _ATTACHED_END)
+        self._next = next(self._pairs, None)
+
+    def at(self, index: int) -> bytes | None:
+        """What is attached to the leaf at `index`, which never decreases."""
+        key = store_keys.attached_key(LeafIndex(index))
+        while self._next is not None and self._next[0] < key:
+            self._next = next(self._pairs, None)
+        if self._next is None or self._next[0] != key:
+            return None
+        return self._next[1]
 
 
 def with_attached(record: Record, attached: bytes) -> Record:
     """The record with what is attached to it."""
-    return Record(
-        header=record.header,
-        signature=record.signature,
-        leaf_bytes=record.leaf_bytes,
-        header_bytes=record.header_bytes,
-        record_id=record.record_id,
-        attached=attached,
-    )
+    return msgspec.structs.replace(record, attached=attached)

@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from contracts.consortium import genesis_state, step_between
 from contracts.machine import Candidate, ExecutedBlock, Tip, execute_entry, genesis_tip
+from contracts.state import View
 from ledger import store_keys
 from ledger.blocks import BlockHeader
 from ledger.entries import Entry
@@ -20,20 +21,10 @@ from ledger.tiles import RightEdge
 from ledger.types import Height, LeafIndex, TreeSize
 
 
-class _State:
-    """The state as a view."""
-
-    def __init__(self, values: dict[bytes, bytes]) -> None:
-        self._values = values
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value at `key`."""
-        return self._values.get(key)
-
-
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One block executed again. stored: the keys and values that never change after it."""
+    """One block executed again. stored: the keys and values that never change after it, if they
+    are asked for."""
 
     block: ExecutedBlock
     stored: tuple[tuple[bytes, bytes], ...]
@@ -46,7 +37,9 @@ class Replay:
     counts: how many keys of each kind (`ledger.store_keys`) a store has by now.
     """
 
-    def __init__(self, genesis: GenesisFile) -> None:
+    def __init__(self, genesis: GenesisFile, *, derive: bool = True) -> None:
+        """derive: whether to make what a store derives from the blocks."""
+        self._derive = derive
         self._ledger_id = genesis.ledger_id
         self.state = genesis_state(genesis.genesis)
         self.pages: dict[bytes, bytes] = {}
@@ -59,14 +52,27 @@ class Replay:
         self._documents: set[bytes] = set()
         self.counts: dict[bytes, int] = {}
 
-    def view(self) -> _State:
+    def view(self) -> View:
         """The state as the contracts see it."""
-        return _State(self.state)
+        return self.state
 
     def execute(
         self, header: BlockHeader, records: Sequence[Record], signatures: Sequence[bool]
     ) -> Replayed:
-        """Executes the next block's records as its header says it was made.
+        """Executes the next block's records, in order, as its header says it was made.
+
+        signatures: whether each record's holds.
+        """
+        candidates = [
+            Candidate(record, "", signature_valid=valid)
+            for record, valid in zip(records, signatures, strict=True)
+        ]
+        return self.execute_judged(header, candidates, attachments_judged=False)
+
+    def execute_judged(
+        self, header: BlockHeader, candidates: Sequence[Candidate], *, attachments_judged: bool
+    ) -> Replayed:
+        """The same from candidates; attachments_judged: whether what is attached was judged.
 
         The configuration step is not in the leaves: if the header's voters differ from those before
         it, there is only one step that can have made them, and it counts only if it was due.
@@ -78,21 +84,21 @@ class Replay:
             term=header.term,
             entry_hash=header.entry_hash,
             entry=Entry(header.time_ms, step_between(self.tip.voters, header.voters), ()),
-            candidates=[
-                Candidate(record, "", signature_valid=valid)
-                for record, valid in zip(records, signatures, strict=True)
-            ],
-            view=self.view(),
+            candidates=candidates,
+            view=self.state,
             state_tree=self._tree,
             nonce_used=lambda key, nonce: (key, nonce) in self._nonces,
             attachments_may_be_missing=True,
+            attachments_judged=attachments_judged,
         )
         self.state.update(block.writes)
         self.pages.update(block.pages)
         self.tip = block.tip
-        stored = tuple(self._stored(block))
+        stored = tuple(self._stored(block)) if self._derive else ()
         for key, _ in stored:
             self.counts[key[:1]] = self.counts.get(key[:1], 0) + 1
+        for record in block.accepted:
+            self._nonces.add((record.header.key, record.header.nonce))
         return Replayed(block, stored)
 
     def _stored(self, block: ExecutedBlock) -> Iterator[tuple[bytes, bytes]]:
@@ -102,7 +108,6 @@ class Replay:
         for record in block.accepted:
             header = record.header
             place = index.to_bytes(8, "big")
-            self._nonces.add((header.key, header.nonce))
             yield store_keys.leaf_key(index), record.leaf_bytes
             yield store_keys.record_key(record.record_id), place + height.to_bytes(8, "big")
             yield store_keys.nonce_key(header.key, header.nonce), place

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.forks import Readable
-from audit.reading import check_none, segments
+from audit.reading import read_leaves
 from audit.replay import Replay
 from contracts.catalog import Dataset, parse_dataset
 from contracts.consortium import parse_member
@@ -165,25 +165,24 @@ def make_tables(source: Readable, genesis: GenesisFile, *, height_max: int | Non
     """
     made = Tables(genesis.ledger_id)
     writer = TableWriter(made)
-    replay = Replay(genesis)
+    replay = Replay(genesis, derive=False)
     records: list[tuple[int, Record]] = []
-    for segment in segments(source, check_none):
-        for leaf in segment.leaves:
-            if replay.tip.height == height_max:
-                break
-            if leaf.parsed is None:
-                raise Malformed("ledger", f"leaf {leaf.index} cannot be read")
-            if isinstance(leaf.parsed, Record):
-                records.append((leaf.index, leaf.parsed))
-                continue
-            block = replay.execute(
-                leaf.parsed, [record for _, record in records], [True] * len(records)
-            ).block
-            if block.header_bytes != leaf.data:
-                raise Malformed("ledger", f"block {leaf.parsed.height} does not follow")
-            for index, record in records:
-                writer.record(leaf.parsed, index, record)
-            records = []
+    for leaf in read_leaves(source):
+        if replay.tip.height == height_max:
+            break
+        if leaf.parsed is None:
+            raise Malformed("ledger", f"leaf {leaf.index} cannot be read")
+        if isinstance(leaf.parsed, Record):
+            records.append((leaf.index, leaf.parsed))
+            continue
+        block = replay.execute(
+            leaf.parsed, [record for _, record in records], [True] * len(records)
+        ).block
+        if block.header_bytes != leaf.data:
+            raise Malformed("ledger", f"block {leaf.parsed.height} does not follow")
+        for index, record in records:
+            writer.record(leaf.parsed, index, record)
+        records = []
     tip = replay.tip
     made.height, made.tree_size, made.time_ms = tip.height, tip.tree_size, tip.time_ms
     made.root = tip.tree().root()

@@ -22,10 +22,11 @@ import msgspec
 
 from audit.certified import VoterHistory, judge_certificates
 from audit.findings import Finding
-from audit.reading import Checker, check_at_once, check_none, segments
+from audit.reading import judged_segments
 from audit.replay import Replay
+from audit.segments import Judge, Leaf, judge_at_once, reread
 from contracts.consortium import check_genesis, next_step, node
-from contracts.machine import Tip, tip_after
+from contracts.machine import Candidate, tip_after
 from ledger import store_keys
 from ledger.blocks import BlockHeader
 from ledger.certificates import Certificate
@@ -36,7 +37,6 @@ from ledger.genesis import GenesisFile
 from ledger.records import Record
 from ledger.signatures import verify as verify_signature
 from ledger.statements import entry_hash, proposal_statement
-from ledger.tree import leaf_hash
 
 FINDINGS_MAX = 1_000
 """An audit that finds more stops there."""
@@ -133,19 +133,20 @@ class Audit:
         genesis: GenesisFile,
         source: Source,
         *,
-        check: Checker = check_at_once,
+        judge: Judge = judge_at_once,
         level: Level = "full",
         remembered: Checkpoint | None = None,
         progress: Callable[[str, int], None] = lambda step, done: None,
     ) -> None:
-        """progress(step, done): called with the number of leaves done."""
+        """judge: where segments are judged. progress(step, done): called with the number of leaves
+        done."""
         self._genesis = genesis
         self._source = source
-        self._check = check if level != "structure" else check_none
+        self._judge = judge
         self._level = level
         self._remembered = remembered
         self._progress = progress
-        self._replay = Replay(genesis)
+        self._replay = Replay(genesis, derive=source.whole)
         self._tip = self._replay.tip
         self._block_end: dict[int, tuple[int, bytes]] = {}
         self._voters = VoterHistory(self._replay.tip.voters)
@@ -206,28 +207,24 @@ class Audit:
     # Steps 3 to 5.
 
     def _step_ledger(self) -> None:
-        records: list[Record] = []
-        valid: list[bool] = []
-        read = segments(self._source, self._check, attachments=self._level != "structure")
-        for segment in read:
-            results = iter(segment.valid())
-            for leaf in segment.leaves:
+        deep = self._level != "structure"
+        read = judged_segments(self._source, self._judge, signatures=deep, attachments=deep)
+        block: list[Leaf] = []
+        for segment, judged in read:
+            for leaf in reread(segment, judged):
                 if leaf.finding is not None:
                     self._find(leaf.finding.code, leaf.finding.place, leaf.finding.detail)
                 if leaf.parsed is None:
                     raise _Enough
+                block.append(leaf)
                 if isinstance(leaf.parsed, BlockHeader):
-                    self._block(leaf.index, leaf.data, leaf.parsed, records, valid)
-                    records, valid = [], []
-                else:
-                    self.report.records += 1
-                    self._attachments += leaf.parsed.attached is not None
-                    records.append(leaf.parsed)
-                    valid.append(next(results))
-            self._progress("ledger", segment.leaves[-1].index + 1)
-        if records:
+                    self._block(block, leaf.parsed)
+                    block = []
+            self._progress("ledger", segment.first + len(segment.leaves))
+        if block:
+            self.report.records += len(block)
             place = f"leaf {self._tip.tree_size}"
-            self._find("incomplete-block", place, f"{len(records)} records have no block header")
+            self._find("incomplete-block", place, f"{len(block)} records have no block header")
         self._report_ledger()
 
     def _report_ledger(self) -> None:
@@ -243,44 +240,42 @@ class Audit:
         if self._level == "full":
             report.steps["contracts"] = f"replayed; state root {tip.state_root.hex()[:16]}…"
 
-    def _block(
-        self,
-        index: int,
-        data: bytes,
-        header: BlockHeader,
-        records: list[Record],
-        valid: list[bool],
-    ) -> None:
-        """One block: its authors, its links, and at the full level its execution."""
+    def _block(self, leaves: list[Leaf], header: BlockHeader) -> None:
+        """One block: its authors, its links, and at the full level its execution.
+
+        leaves: its records' and, last, its header's.
+        """
         place = f"block {header.height}"
-        first = index - len(records)
-        for number, good in enumerate(valid):
-            if not good:
-                author = records[number].header.department
-                self._find("bad-signature", f"leaf {first + number}", f"of {author}")
-        self._links(place, first, header, len(records))
+        last = leaves.pop()
+        records = [leaf.parsed for leaf in leaves if isinstance(leaf.parsed, Record)]
+        self.report.records += len(records)
+        for leaf, record in zip(leaves, records, strict=True):
+            self._attachments += record.attached is not None
+            if not leaf.signed:
+                self._find("bad-signature", f"leaf {leaf.index}", f"of {record.header.department}")
+        self._links(place, last.index - len(records), header, len(records))
         if self._level == "full":
-            self._execute(place, data, header, records, valid)
+            candidates = [
+                Candidate(record, "", leaf.signed, leaf.leaf_hash)
+                for leaf, record in zip(leaves, records, strict=True)
+            ]
+            self._execute(place, last.data, header, candidates)
         else:
-            self._tip = _following(self._tip, data, header, records)
+            hashes = [leaf.leaf_hash for leaf in (*leaves, last)]
+            self._tip = tip_after(header, last.data, self._tip.tree().extend(hashes))
         tip = self._tip
         self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
         self._entry_hashes[tip.height] = header.entry_hash
         self._voters.block(header)
 
     def _execute(
-        self,
-        place: str,
-        data: bytes,
-        header: BlockHeader,
-        records: list[Record],
-        valid: list[bool],
+        self, place: str, data: bytes, header: BlockHeader, candidates: list[Candidate]
     ) -> None:
         """Step 5 for one block, and what a store derives from it."""
         due = next_step(self._replay.view(), self._replay.tip.voters)
         if due is not None:
             self._due_steps[header.height] = due
-        replayed = self._replay.execute(header, records, valid)
+        replayed = self._replay.execute_judged(header, candidates, attachments_judged=True)
         for refused in replayed.block.refused:
             refusal = refused.refusal
             if refusal.code != "bad-signature":
@@ -521,12 +516,6 @@ def _name(key: bytes) -> str:
 
 def _after(prefix: bytes) -> bytes:
     return bytes([prefix[0] + 1])
-
-
-def _following(tip: Tip, data: bytes, header: BlockHeader, records: list[Record]) -> Tip:
-    """The tip after a block that is taken as its header says."""
-    hashes = [leaf_hash(record.leaf_bytes) for record in records]
-    return tip_after(header, data, tip.tree().extend((*hashes, leaf_hash(data))))
 
 
 def _difference(made: BlockHeader, said: BlockHeader) -> str:

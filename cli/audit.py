@@ -1,8 +1,5 @@
 """`concordat audit`: proves a whole ledger from its bytes."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +7,14 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from audit.memory import CheckpointMemory, MemoryDamaged, default_folder
-from audit.reading import SignatureCheck, check_in_turn
 from audit.sources.opening import open_ledger
 from audit.verify import STEPS, Audit, Level, Report, Source, Unreadable
+from audit.workers import Cluster, Cores
 from cli.client import node_options
 from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
-
-CHUNK = 256
 
 LEVELS = ("structure", "signatures", "full")
 
@@ -47,6 +42,12 @@ def audit() -> None:
 )
 @click.option("--memory", type=click.Path(path_type=Path, file_okay=False), default=None)
 @click.option("--forget", is_flag=True, help="Neither use nor keep the remembered checkpoint.")
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    default=None,
+    help="Judge segments on the Dask cluster whose scheduler is at tcp://HOST:PORT.",
+)
 @node_options
 @JsonOption
 def verify(
@@ -55,6 +56,7 @@ def verify(
     level: Level,
     memory: Path | None,
     forget: bool,
+    dask: str | None,
     url: str,
     token: str | None,
     as_json: bool,
@@ -74,7 +76,7 @@ def verify(
     try:
         remembered = None if forget else kept.recall(genesis.ledger_id)
         with open_ledger(target, token) as source:
-            report = _run(genesis, source, remembered, level=level, quiet=as_json)
+            report = _run(genesis, source, remembered, level=level, dask=dask, quiet=as_json)
     except Unreadable as error:
         raise Failure(str(error), UNREADABLE) from None
     except MemoryDamaged as error:
@@ -96,10 +98,16 @@ def verify_source(genesis: GenesisFile, source: Source) -> Report:
 
 
 def _run(
-    genesis: GenesisFile, source: Source, remembered: Any, *, level: Level, quiet: bool
+    genesis: GenesisFile,
+    source: Source,
+    remembered: Any,
+    *,
+    level: Level,
+    dask: str | None,
+    quiet: bool,
 ) -> Report:
     with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        Cores() if dask is None else Cluster(dask) as judge,
         Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -111,16 +119,11 @@ def _run(
     ):
         task = progress.add_task("reading", total=None)
 
-        def check(jobs: Sequence[SignatureCheck]) -> Callable[[], list[bool]]:
-            parts = [jobs[at : at + CHUNK] for at in range(0, len(jobs), CHUNK)]
-            started = [pool.submit(check_in_turn, part) for part in parts]
-            return lambda: [valid for part in started for valid in part.result()]
-
         def advance(step: str, done: int) -> None:
             progress.update(task, description=f"{step}: {done} leaves")
 
         return Audit(
-            genesis, source, check=check, level=level, remembered=remembered, progress=advance
+            genesis, source, judge=judge, level=level, remembered=remembered, progress=advance
         ).run()
 
 

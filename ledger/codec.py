@@ -71,6 +71,10 @@ class Decoder(Generic[Value]):
             self._known.put(data, known)
         return known
 
+    def reread(self, data: bytes) -> Value:
+        """The value of bytes that `decode` has accepted before; nothing is checked again."""
+        return self._decoder.decode(data)
+
     def encode(self, value: Value) -> bytes:
         """The bytes of a value, remembered as theirs if this decoder remembers any.
 

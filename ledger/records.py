@@ -146,6 +146,23 @@ def record_of_leaf(leaf: RecordLeaf, leaf_bytes: bytes) -> Record:
     return _made(leaf, leaf_bytes, None)
 
 
+def reread_record(
+    leaf: RecordLeaf, leaf_bytes: bytes, record_id: bytes, attached: bytes | None
+) -> Record:
+    """The record that `record_of_leaf` made of the same bytes before; nothing is checked again.
+
+    record_id: as it was then. attached: what was found to be the record's, None if nothing is held.
+    """
+    return Record(
+        header=_HEADER.reread(leaf.header),
+        signature=leaf.signature,
+        leaf_bytes=leaf_bytes,
+        header_bytes=leaf.header,
+        record_id=record_id,
+        attached=attached,
+    )
+
+
 def _record(leaf_bytes: bytes, attached: bytes | None) -> Record:
     return _made(_LEAF.decode(leaf_bytes), leaf_bytes, attached)
 

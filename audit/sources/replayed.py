@@ -7,7 +7,7 @@ nothing that the other side says about itself counts.
 
 from collections.abc import Iterable, Iterator
 
-from audit.reading import check_none, segments
+from audit.reading import read_leaves
 from audit.replay import Replay
 from audit.verify import Source, Unreadable
 from ledger import store_keys
@@ -29,15 +29,14 @@ class ReplayedSource:
         self._values: dict[bytes, bytes] = {store_keys.GENESIS_MARK: genesis.genesis_bytes}
         replay = Replay(genesis)
         records: list[Record] = []
-        for segment in segments(source, check_none):
-            for leaf in segment.leaves:
-                if leaf.parsed is None:
-                    raise Unreadable(f"leaf {leaf.index} cannot be read")
-                if isinstance(leaf.parsed, Record):
-                    records.append(leaf.parsed)
-                else:
-                    self._block(replay, leaf.parsed, leaf.data, records)
-                    records = []
+        for leaf in read_leaves(source):
+            if leaf.parsed is None:
+                raise Unreadable(f"leaf {leaf.index} cannot be read")
+            if isinstance(leaf.parsed, Record):
+                records.append(leaf.parsed)
+            else:
+                self._block(replay, leaf.parsed, leaf.data, records)
+                records = []
         for key, value in replay.state.items():
             self._values[store_keys.state_key(key)] = value
         for path, page in replay.pages.items():
