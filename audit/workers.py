@@ -71,9 +71,7 @@ class Cluster:
             ) from None
         try:
             client: Any = distributed.Client
-            self._client: Any = client(
-                address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False
-            )
+            self._client: Any = client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise Unreadable(f"no Dask scheduler answers at {address}: {error}") from None
 

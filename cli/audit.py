@@ -103,7 +103,7 @@ def _run(
     remembered: Any,
     *,
     level: Level,
-    dask: str | None,
+    dask: str | None = None,
     quiet: bool,
 ) -> Report:
     with (

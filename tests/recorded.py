@@ -122,7 +122,9 @@ def dataset(consortium: Consortium, department: str, name: str) -> Record:
     )
 
 
-def grant_request(consortium: Consortium, consumer: str, provider: str, name: str) -> Record:
+def grant_request(
+    consortium: Consortium, consumer: str, provider: str, name: str, nonce: bytes | None = None
+) -> Record:
     """A request for both fields of a dataset."""
     body = grants.GrantRequest(
         provider=provider,
@@ -137,7 +139,9 @@ def grant_request(consortium: Consortium, consumer: str, provider: str, name: st
         limits=Limits(),
         onward=False,
     )
-    return consortium.record(consumer, "grant.request", body, created_ms=START_MS + 9_000)
+    return consortium.record(
+        consumer, "grant.request", body, created_ms=START_MS + 9_000, nonce=nonce
+    )
 
 
 def receipts(consortium: Consortium, provider: str, grant_id: bytes, numbers: range) -> Record:

@@ -1,114 +1,352 @@
 """What verifying a ledger costs beside its signatures, in CPU time of one run.
 
-    python tests/bench/verify_ledger.py [RECORDS] [BULK_RECEIPTS]
+    python tests/bench/verify_ledger.py [RECORDS] [BULK_RECEIPTS] [PROCESSES]
 
-Makes a ledger of individually signed receipt records in memory, checks its signatures alone, then
-verifies it at each level; and one of bulk receipts, 5,000 in a record, at the full level.
+Makes a ledger of individually signed records on disk, as an export's leaves and attachments lie,
+and another one of bulk receipts, 5,000 in a record. Each is verified as `concordat audit verify`
+does, by as many processes as this one may use cores or as are named; right before and after, the
+same processes check the same signatures and do nothing else. CPU time is of all processes, the
+reading one included; memory is the largest of each.
+
+The records (`mix`): of 100, 47 are receipts of one exchange and 44 acknowledgements of one, as
+exchanges that are signed one by one leave them behind, 3 denials, 2 voids, 2 requests of grants and
+2 approvals; among 40 departments, 200 datasets and 500 grants at first. Blocks hold 500 records.
 """
 
+import os
 import resource
+import subprocess
 import sys
+import tempfile
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
+
+import plyvel
 
 ROOT = Path(__file__).resolve().parents[2]
 for folder in (ROOT, ROOT / "tests"):
     sys.path.insert(0, str(folder))
 
-from branches import Branch  # noqa: E402
+from branches import cosign  # noqa: E402
 from builders import START_MS, Consortium  # noqa: E402
 from recorded import dataset, grant_request, receipts  # noqa: E402
 
-from audit.reading import SignatureCheck, check_in_turn, segments  # noqa: E402
+from audit.replay import Replay  # noqa: E402
 from audit.verify import Audit, Level  # noqa: E402
+from audit.workers import Cores  # noqa: E402
+from contracts import exchanges  # noqa: E402
 from contracts.grants import GrantApprove  # noqa: E402
+from contracts.machine import Candidate, Execution  # noqa: E402
+from contracts.refusals import Refusal  # noqa: E402
+from ledger import store_keys  # noqa: E402
+from ledger.attachments import items_root  # noqa: E402
+from ledger.blocks import BlockHeader, parse_any_leaf  # noqa: E402
+from ledger.certificates import Certificate  # noqa: E402
+from ledger.checkpoints import Checkpoint  # noqa: E402
+from ledger.codec import encode  # noqa: E402
+from ledger.records import Record, parse_leaf  # noqa: E402
+from ledger.signatures import verify  # noqa: E402
+from ledger.types import Height  # noqa: E402
 
-PART = 256
+DEPARTMENTS, DATASETS, GRANTS, BLOCK_RECORDS = 40, 200, 500, 500
+BULK_RECORD, BULK_BLOCK = 5_000, 8
 LEVELS: tuple[Level, ...] = ("structure", "signatures", "full")
 
 
-class Made(Branch):
-    """A branch whose keys are sorted once."""
+def batched(numbers: range, size: int) -> Iterator[range]:
+    return (numbers[at : at + size] for at in range(0, len(numbers), size))
+
+
+class Disk:
+    """A ledger's leaves, attachments and certificate in LevelDB; a source, but no whole store."""
+
+    whole = False
+
+    def __init__(self, folder: Path) -> None:
+        self.db = plyvel.DB(str(folder), create_if_missing=True)
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.db.get(key)
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
-        if not hasattr(self, "keys"):
-            self.keys = sorted(self.values)
-        for key in self.keys[bisect_left(self.keys, start) : bisect_left(self.keys, stop)]:
-            yield key, self.values[key]
+        return iter(self.db.iterator(start=start, stop=stop))
+
+    def damage(self) -> Iterable[tuple[str, str]]:
+        return ()
 
 
-def make(count: int, *, per_record: int, records_per_block: int) -> Made:
-    """A certified ledger with so many receipts."""
-    consortium = Consortium(("health", "housing"), voter_count=1)
-    made = Made(consortium)
-    made.block(dataset(consortium, "health", "table"))
-    asked = grant_request(consortium, "housing", "health", "table")
-    made.block(asked)
-    approval = GrantApprove(asked.record_id)
-    made.block(consortium.record("health", "grant.approve", approval, created_ms=START_MS + 9_000))
-    for start in range(0, count, per_record * records_per_block):
-        stop = min(count, start + per_record * records_per_block)
-        made.block(
-            *(
-                receipts(consortium, "health", asked.record_id, range(at, at + per_record))
-                for at in range(start, stop, per_record)
-            )
+class Maker:
+    """Makes blocks of a certified ledger."""
+
+    def __init__(self, consortium: Consortium, disk: Disk) -> None:
+        self.consortium, self._disk = consortium, disk
+        self._replay = Replay(consortium.genesis_file)
+        self.records = 0
+
+    def block(self, records: list[Record]) -> None:
+        tip = self._replay.tip
+        header = BlockHeader(
+            version=1,
+            ledger_id=self.consortium.ledger_id,
+            height=tip.height + 1,
+            previous_hash=tip.block_hash,
+            term=1,
+            entry_hash=bytes(32),
+            time_ms=START_MS + 10_000 + 100 * tip.height,
+            tree_size=tip.tree_size,
+            tree_root=tip.tree().root(),
+            state_root=bytes(32),
+            voters=tip.voters,
+            record_count=len(records),
         )
-    made.certify(("health",))
-    return made
+        made = self._replay.execute(header, records, [True] * len(records))
+        assert not made.block.refused, made.block.refused[:3]
+        with self._disk.db.write_batch() as writes:
+            for key, value in made.stored:
+                if key[:1] in (store_keys.LEAF, store_keys.ATTACHED):
+                    writes.put(key, value)
+        self.records += len(records)
+
+    def certify(self) -> None:
+        tip = self._replay.tip
+        checkpoint = Checkpoint(
+            self.consortium.ledger_id, tip.height, tip.tree_size, tip.tree().root()
+        )
+        founder = self.consortium.departments[0]
+        certificate = Certificate.of(checkpoint, [cosign(self.consortium, founder, checkpoint)])
+        key = store_keys.certificate_key(Height(tip.height))
+        self._disk.db.put(key, certificate.to_bytes())
 
 
-def parts(jobs: Sequence[SignatureCheck]) -> list[Sequence[SignatureCheck]]:
-    return [jobs[at : at + PART] for at in range(0, len(jobs), PART)]
+class Mix:
+    """Records one after the other in the proportions that the module names."""
+
+    def __init__(self, consortium: Consortium) -> None:
+        self._consortium = consortium
+        self._names = consortium.departments
+        self._numbers = iter(range(1, 1 << 40))
+        self._grants: list[tuple[bytes, str, str]] = []
+        self._open: list[tuple[bytes, str, str]] = []
+        self._received: list[tuple[bytes, str, str, bytes]] = []
+
+    def founding(self) -> Iterator[list[Record]]:
+        """Blocks of datasets, requests and approvals."""
+        offered = [
+            dataset(self._consortium, self._names[at % DEPARTMENTS], f"table-{at}")
+            for at in range(DATASETS)
+        ]
+        yield offered
+        for _ in range(0, GRANTS, 250):
+            yield [self._request() for _ in range(250)]
+            yield [self._approval() for _ in range(250)]
+
+    def block(self, count: int) -> list[Record]:
+        """So many records."""
+        return [self._record(next(self._numbers)) for _ in range(count)]
+
+    def _record(self, number: int) -> Record:
+        place = number % 100
+        if place < 2:
+            return self._request()
+        if place < 4 and self._open:
+            return self._approval()
+        grant_id, consumer, provider = self._grants[number * 7919 % len(self._grants)]
+        if place < 7:
+            denial = exchanges.Denial(self._id(), consumer, self._id(), "rows-exhausted", 1)
+            return self._lines(provider, "denials", exchanges.Denials, grant_id, denial)
+        if place >= 53 and self._received:
+            grant_id, consumer, provider, receipt = self._received.pop(0)
+            half = exchanges.Acknowledgement(self._id(), receipt, self._id(), self._id())
+            if place < 55:
+                void = exchanges.Void(self._id(), receipt, 0, "the line went down")
+                return self._lines(provider, "voids", exchanges.Voids, grant_id, void)
+            kind = exchanges.Acknowledgements
+            return self._lines(consumer, "acknowledgements", kind, grant_id, half)
+        at = next(self._numbers)
+        made = receipts(self._consortium, provider, grant_id, range(at, at + 1))
+        self._received.append((grant_id, consumer, provider, made.record_id))
+        return made
+
+    def _lines(self, author: str, kind: str, form: type, grant_id: bytes, item: object) -> Record:
+        items = (encode(item),)
+        body = form((exchanges.Line(grant_id, 1, items_root(items)),))
+        return self._consortium.record(
+            author, f"exchange.{kind}", body, items=items, created_ms=START_MS + 9_000
+        )
+
+    def _request(self) -> Record:
+        number = next(self._numbers)
+        provider = self._names[number % DATASETS % DEPARTMENTS]
+        consumer = self._names[(number % DATASETS + 1 + number % 7) % DEPARTMENTS]
+        asked = grant_request(
+            self._consortium, consumer, provider, f"table-{number % DATASETS}", self._nonce()
+        )
+        self._open.append((asked.record_id, consumer, provider))
+        return asked
+
+    def _approval(self) -> Record:
+        grant_id, consumer, provider = self._open.pop(0)
+        self._grants.append((grant_id, consumer, provider))
+        body = GrantApprove(grant_id)
+        return self._consortium.record(provider, "grant.approve", body, created_ms=START_MS + 9_000)
+
+    def _id(self) -> bytes:
+        return next(self._numbers).to_bytes(32, "big")
+
+    def _nonce(self) -> bytes:
+        return next(self._numbers).to_bytes(16, "big")
 
 
-def verified(made: Made, level: Level, pool: ThreadPoolExecutor) -> float:
-    """CPU seconds of all threads."""
+def make(folder: str, what: str, count: int) -> None:
+    """Makes a ledger of so many records of the mix, or bulk receipts, below a folder."""
+    consortium = bench_consortium()
+    maker = Maker(consortium, Disk(Path(folder)))
+    mix = Mix(consortium)
+    for block in mix.founding():
+        maker.block(block)
+    if what == "mix":
+        while maker.records < count:
+            maker.block(mix.block(min(BLOCK_RECORDS, count - maker.records)))
+    else:
+        grant_id, _, provider = mix._grants[0]
+        starts = range(1 << 32, (1 << 32) + count, BULK_RECORD)
+        for block in batched(starts, BULK_BLOCK):
+            maker.block(
+                [
+                    receipts(consortium, provider, grant_id, range(at, at + BULK_RECORD))
+                    for at in block
+                ]
+            )
+    maker.certify()
 
-    def check(jobs: Sequence[SignatureCheck]) -> Callable[[], list[bool]]:
-        started = [pool.submit(check_in_turn, part) for part in parts(jobs)]
-        return lambda: [valid for part in started for valid in part.result()]
 
-    began = time.process_time()
-    report = Audit(made.genesis, made, level=level, check=check).run()
+def bench_consortium() -> Consortium:
+    return Consortium(tuple(f"department-{at:02}" for at in range(DEPARTMENTS)), voter_count=1)
+
+
+class Used:
+    """CPU seconds of this process and its ended children since it was made, and wall seconds."""
+
+    def __init__(self) -> None:
+        self._cpu, self._wall = self._now(), time.monotonic()
+
+    def _now(self) -> float:
+        parts = [
+            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
+        return sum(part.ru_utime + part.ru_stime for part in parts)
+
+    def since(self) -> tuple[float, float]:
+        return self._now() - self._cpu, time.monotonic() - self._wall
+
+
+def verified(disk: Disk, level: Level, processes: int) -> tuple[float, float]:
+    """CPU and wall seconds of verifying."""
+    used = Used()
+    with Cores(processes) as judge:
+        report = Audit(bench_consortium().genesis_file, disk, level=level, judge=judge).run()
     assert report.holds, report.findings[:3]
-    return time.process_time() - began
+    return used.since()
 
 
-def signatures(made: Made, pool: ThreadPoolExecutor) -> float:
-    """CPU seconds of the signature checks alone."""
-    jobs: list[SignatureCheck] = []
+def signatures(disk: Disk, processes: int) -> tuple[float, float]:
+    """CPU and wall seconds of the signature checks alone, by so many processes at once."""
+    jobs = []
+    for _, data in disk.scan(store_keys.LEAF, bytes([store_keys.LEAF[0] + 1])):
+        if not isinstance(parse_any_leaf(data), BlockHeader):
+            record = parse_leaf(data)
+            jobs.append((record.header.key, record.statement(), record.signature))
+    cpu = wall = 0.0
+    context = get_context("fork")  # which passes what to check without pickling it
+    shares = [jobs[at::processes] for at in range(processes)]
+    barrier = context.Barrier(processes)
+    results = context.SimpleQueue()
 
-    def collect(more: Sequence[SignatureCheck]) -> Callable[[], list[bool]]:
-        jobs.extend(more)
-        return lambda: [True] * len(more)
+    def run(share: list[tuple[bytes, bytes, bytes]]) -> None:
+        barrier.wait()
+        began, started = time.process_time(), time.monotonic()
+        assert all(verify(*job) for job in share)
+        results.put((time.process_time() - began, time.monotonic() - started))
 
-    for _ in segments(made, collect, attachments=False):
-        pass
-    began = time.process_time()
-    list(pool.map(check_in_turn, parts(jobs)))
-    return time.process_time() - began
+    workers = [context.Process(target=run, args=(share,)) for share in shares]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        its_cpu, its_wall = results.get()
+        cpu, wall = cpu + its_cpu, max(wall, its_wall)
+    for worker in workers:
+        worker.join()
+    return cpu, wall
+
+
+def kinds(disk: Disk, count: int) -> None:
+    """Prints what the contracts take for a record of each kind, in one process."""
+    spent: dict[str, list[float]] = {}
+    judge = Execution.judge
+
+    def timed(execution: Execution, entry: Candidate) -> Refusal | None:
+        began = time.perf_counter()
+        refusal = judge(execution, entry)
+        assert entry.record is not None
+        spent.setdefault(entry.record.header.kind, []).append(time.perf_counter() - began)
+        return refusal
+
+    Execution.judge = timed
+    Audit(bench_consortium().genesis_file, disk).run()
+    Execution.judge = judge
+    for kind, times in sorted(spent.items()):
+        middle = sorted(times)[len(times) // 2]
+        print(
+            f"  {kind:26} {len(times) / count:6.1%} of the records, contract {middle * 1e6:5.1f} us"
+        )
+
+
+def measure(folder: str, what: str, count: int, processes: int) -> None:
+    """Verifies what `make` made, and prints what it took."""
+    disk = Disk(Path(folder))
+    if what == "bulk":
+        cpu, wall = verified(disk, "full", processes)
+        print(f"bulk: {count} receipts, {cpu / count * 1e6:.2f} us of CPU each, {wall:.0f} s")
+    else:
+        before = signatures(disk, processes)
+        costs = [(level, *verified(disk, level, processes)) for level in LEVELS]
+        after = signatures(disk, processes)
+        alone, alone_wall = ((one + other) / 2 for one, other in zip(before, after, strict=True))
+        print(
+            f"signatures alone: {alone / count * 1e6:.1f} us of CPU each "
+            f"({before[0] / count * 1e6:.1f} before, {after[0] / count * 1e6:.1f} after), "
+            f"{alone_wall:.1f} s"
+        )
+        for level, cpu, wall in costs:
+            print(
+                f"{level:11} {cpu / count * 1e6:6.1f} us of CPU each, {wall:.1f} s: signatures are "
+                f"{alone / cpu:.0%} of the CPU time, {alone_wall / wall:.0%} of the wall time"
+            )
+        kinds(disk, count)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    print(f"{what}: at the peak {own} MiB in the reading process, {child} MiB in a judging one")
 
 
 def main(arguments: list[str]) -> None:
-    """Prints a line for each level, and one for bulk receipts."""
-    count, bulk = (int(each) for each in (*arguments, "20000", "200000")[:2])
-    with ThreadPoolExecutor() as pool:
-        made = make(count, per_record=1, records_per_block=2_000)
-        alone = signatures(made, pool)
-        for level in LEVELS:
-            cost = verified(made, level, pool)
-            print(
-                f"{level:11} {count} records: {cost:.1f} s, {cost / count * 1e6:.0f} us each; "
-                f"signatures alone {alone:.1f} s, so {alone / cost:.0%} of it"
+    """Makes and measures in processes of their own, so that memory counts for one thing alone."""
+    if arguments and arguments[0] in ("make", "measure"):
+        step, folder, what, *numbers = arguments
+        (make if step == "make" else measure)(folder, what, *map(int, numbers))
+        return
+    cores = len(os.sched_getaffinity(0))
+    given = [int(each) for each in arguments]
+    count, bulk, processes = given + [20_000, 200_000, cores][len(given) :]
+    with tempfile.TemporaryDirectory(prefix="concordat-bench-") as parent:
+        for what, number in (("mix", count), ("bulk", bulk)):
+            command = [sys.executable, __file__]
+            folder = f"{parent}/{what}"
+            subprocess.run([*command, "make", folder, what, str(number)], check=True)
+            subprocess.run(
+                [*command, "measure", folder, what, str(number), str(processes)], check=True
             )
-        cost = verified(make(bulk, per_record=5_000, records_per_block=8), "full", pool)
-        print(f"bulk        {bulk} receipts: {cost / bulk * 1e6:.1f} us each")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"memory      {peak} MiB at the peak, the ledgers themselves included")
 
 
 if __name__ == "__main__":
