@@ -243,6 +243,64 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 _LOGGED = msgspec.msgpack.Decoder(tuple[_Entry, Hash])
 
 
+class _Shown(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A proposal as a running node shows it: what was signed, without the entry (FORMATS.md 15)."""
+
+    proposer: NodeId
+    term: Natural
+    index: Natural
+    previous_hash: Hash
+    digest: Hash
+    signature: Signature
+
+
+_SHOWN = msgspec.msgpack.Decoder(_Shown)
+
+
+def show_proposal(stored: bytes, before: bytes | None, ledger_id: bytes) -> bytes | None:
+    """What a node shows of a Raft entry in its store; None if it cannot say what was signed.
+
+    before: the stored entry of the index before.
+    """
+    try:
+        entry, _ = _LOGGED.decode(stored)
+        previous_hash = ledger_id if entry.index == 1 else None
+        if before is not None:
+            previous_hash = _LOGGED.decode(before)[1]
+    except msgspec.MsgspecError:
+        return None
+    if previous_hash is None:
+        return None
+    signed = entry.proposal(ledger_id, previous_hash)
+    return msgspec.msgpack.encode(
+        _Shown(
+            signed.node_id,
+            signed.term,
+            signed.index,
+            signed.previous_hash,
+            signed.digest,
+            signed.signature,
+        )
+    )
+
+
+def parse_shown_proposal(data: bytes, ledger_id: bytes) -> SignedProposal:
+    """A proposal that a node showed; nothing is checked. Raises Malformed."""
+    try:
+        shown = _SHOWN.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Malformed("proposal", str(error)) from None
+    return SignedProposal(
+        ledger_id,
+        shown.proposer,
+        shown.term,
+        shown.index,
+        shown.previous_hash,
+        shown.digest,
+        shown.signature,
+    )
+
+
 def _differing_proposals(stores: Sequence[Readable], ledger_id: bytes) -> Iterator[SignedProposal]:
     """Proposals where two logs hold different entries, and at the places next to those."""
 

@@ -1,6 +1,7 @@
 """`concordat audit compare` and `concordat audit blame`: two ledgers, and who signed both."""
 
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ from audit.admissions import signatories_in
 from audit.blame import blame
 from audit.evidence import check_evidence, evidence_file
 from audit.forks import Comparison, Readable, Relation, compare, ledger_of, place
-from audit.signed import SignedCheckpoint, Statements
+from audit.signed import SignedCheckpoint, SignedProposal, Statements, parse_shown_proposal
+from audit.sources.live import LiveSource
 from audit.sources.opening import OldCheckpoint, is_live, open_ledger, read_checkpoint
 from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis, show_convicted, write_new
 from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
 from ledger.checkpoints import contradict
+from ledger.errors import Malformed
 from ledger.signatures import self_test
+
+OtherTokenOption = click.option(
+    "--other-token",
+    "other_tokens",
+    multiple=True,
+    help="Token for the second running node that is named, the third, and so on. (repeatable)",
+)
 
 _WORDS: dict[Relation, str] = {
     "same": "the same",
@@ -30,9 +40,17 @@ _WORDS: dict[Relation, str] = {
 @click.command(name="compare")
 @click.argument("one")
 @click.argument("other")
+@OtherTokenOption
 @node_options
 @JsonOption
-def compare_command(one: str, other: str, url: str, token: str | None, as_json: bool) -> None:
+def compare_command(
+    one: str,
+    other: str,
+    other_tokens: tuple[str, ...],
+    url: str,
+    token: str | None,
+    as_json: bool,
+) -> None:
     """Compare the ledgers ONE and OTHER: the same, one a prefix of the other, or forked, and where.
 
     Each is a data directory or copy, a running node's URL, or the file of an old checkpoint (a
@@ -41,7 +59,7 @@ def compare_command(one: str, other: str, url: str, token: str | None, as_json: 
     """
     del url
     with ExitStack() as stack:
-        sides = [_side(target, token, stack) for target in (one, other)]
+        sides = _sides((one, other), token, other_tokens, stack)
         ids = [_ledger_id(side) for side in sides]
         if None not in ids and ids[0] != ids[1]:
             raise Failure(
@@ -61,13 +79,31 @@ def compare_command(one: str, other: str, url: str, token: str | None, as_json: 
         raise SystemExit(1)
 
 
-def _side(target: str, token: str | None, stack: ExitStack) -> Readable | OldCheckpoint:
-    try:
-        if is_live(target) or Path(target).is_dir():
-            return stack.enter_context(open_ledger(target, token))
-        return read_checkpoint(Path(target))
-    except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+def _sides(
+    targets: Sequence[str],
+    token: str | None,
+    other_tokens: Sequence[str],
+    stack: ExitStack,
+    *,
+    statements: bool = False,
+) -> list[Readable | OldCheckpoint]:
+    """Everything that was named, opened. statements: also what running nodes show beside leaves.
+
+    Running nodes take the tokens in order; the last one serves those that are left.
+    """
+    tokens = [token, *other_tokens]
+    sides: list[Readable | OldCheckpoint] = []
+    for target in targets:
+        used = (tokens.pop(0) if len(tokens) > 1 else tokens[0]) if is_live(target) else None
+        try:
+            if is_live(target) or Path(target).is_dir():
+                opened = open_ledger(target, used, statements=statements)
+                sides.append(stack.enter_context(opened))
+            else:
+                sides.append(read_checkpoint(Path(target)))
+        except Unreadable as error:
+            raise Failure(f"{target}: {error}", UNREADABLE) from None
+    return sides
 
 
 def _ledger_id(side: Readable | OldCheckpoint) -> bytes | None:
@@ -114,6 +150,20 @@ def _facts(found: Comparison) -> dict[str, Any]:
     }
 
 
+def _signed(sides: Sequence[Readable | OldCheckpoint], ledger_id: bytes) -> Statements:
+    """What came beside ledgers: signatures on old checkpoints, and what running nodes show."""
+    checkpoints: list[SignedCheckpoint] = []
+    proposals: list[SignedProposal] = []
+    for side in sides:
+        if isinstance(side, OldCheckpoint):
+            checkpoints += [SignedCheckpoint(side.checkpoint, each) for each in side.cosignatures]
+        elif isinstance(side, LiveSource):
+            for data in side.proposals:
+                with suppress(Malformed):
+                    proposals.append(parse_shown_proposal(data, ledger_id))
+    return Statements(tuple(checkpoints), tuple(proposals))
+
+
 @click.command(name="blame")
 @click.argument("targets", nargs=-1, required=True)
 @GenesisOption
@@ -123,12 +173,14 @@ def _facts(found: Comparison) -> dict[str, Any]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Evidence file to write, for `audit check`; nothing is overwritten.",
 )
+@OtherTokenOption
 @node_options
 @JsonOption
 def blame_command(
     targets: tuple[str, ...],
     genesis_path: Path,
     output: Path | None,
+    other_tokens: tuple[str, ...],
     url: str,
     token: str | None,
     as_json: bool,
@@ -136,8 +188,8 @@ def blame_command(
     """Name every department that signed two things that contradict each other, and nobody else.
 
     TARGETS are data directories or copies, running nodes' URLs, and files of old checkpoints with
-    their signatures. One directory is enough where its node kept evidence. Exit 1 if somebody is
-    named.
+    their signatures. One directory or node is enough where the node kept evidence. Exit 1 if
+    somebody is named.
     """
     del url
     self_test()
@@ -145,15 +197,8 @@ def blame_command(
     if output is not None and output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
     with ExitStack() as stack:
-        sides = [_side(target, token, stack) for target in targets]
-        more = Statements(
-            tuple(
-                SignedCheckpoint(side.checkpoint, entry)
-                for side in sides
-                if isinstance(side, OldCheckpoint)
-                for entry in side.cosignatures
-            )
-        )
+        sides = _sides(targets, token, other_tokens, stack, statements=True)
+        more = _signed(sides, genesis.ledger_id)
         stores = [side for side in sides if not isinstance(side, OldCheckpoint)]
         try:
             signatories = signatories_in(genesis, stores)

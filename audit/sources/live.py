@@ -13,7 +13,9 @@ import httpx2
 import msgspec
 import plyvel
 
+from audit.signed import PROPOSALS_MAX
 from audit.verify import Unreadable
+from ledger import store_keys
 
 PAGE_LEAVES = 5_000
 TIMEOUT_S = 60.0
@@ -23,12 +25,19 @@ _PAIRS = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
 
 
 class LiveSource:
-    """A node's ledger as of the first request. Use as a context manager."""
+    """A node's ledger as of the first request. Use as a context manager.
+
+    proposals: what leaders signed, as the node shows it (`audit.signed`).
+    """
 
     whole = False
 
-    def __init__(self, url: str, token: str) -> None:
-        """Fetches everything. Raises Unreadable."""
+    def __init__(self, url: str, token: str, *, statements: bool = False) -> None:
+        """Fetches everything. statements: also what nodes have signed beside certificates.
+
+        Raises Unreadable.
+        """
+        self.proposals: list[bytes] = []
         self._folder = Path(tempfile.mkdtemp(prefix="concordat-audit-"))
         self._db: Any = plyvel.DB(str(self._folder), create_if_missing=True)
         try:
@@ -39,6 +48,8 @@ class LiveSource:
                 trust_env=False,
             ) as http:
                 self._fetch(http)
+                if statements:
+                    self._fetch_statements(http)
         except BaseException:
             self.close()
             raise
@@ -67,6 +78,27 @@ class LiveSource:
     def damage(self) -> Iterable[tuple[str, str]]:
         """A live node shows no files."""
         return ()
+
+    def _fetch_statements(self, http: httpx2.Client) -> None:
+        """Own signatures and evidence as a store has them; proposals as they are shown."""
+        after = ""
+        while True:
+            try:
+                answer = http.get("/v1/ledger/statements", params={"after": after})
+                if answer.status_code != 200:
+                    raise Unreadable(f"the node answers with status {answer.status_code}")
+                pairs = _PAIRS.decode(answer.content)
+                following = answer.headers["Concordat-Next"]
+            except (httpx2.HTTPError, msgspec.MsgspecError, KeyError) as error:
+                raise Unreadable(f"the node does not show its statements: {error}") from None
+            for key, value in pairs:
+                if key[:1] in (store_keys.OWN_SIGNATURE, store_keys.EVIDENCE):
+                    self._db.put(key, value)
+                elif key[:1] == store_keys.ENTRY and len(self.proposals) < PROPOSALS_MAX:
+                    self.proposals.append(value)
+            if following <= after:
+                return
+            after = following
 
     def _fetch(self, http: httpx2.Client) -> None:
         start = 0

@@ -32,10 +32,13 @@ def is_live(target: str) -> bool:
     return target.startswith(("http://", "https://"))
 
 
-def open_ledger(target: str, token: str | None) -> AbstractContextManager[Source]:
+def open_ledger(
+    target: str, token: str | None, *, statements: bool = False
+) -> AbstractContextManager[Source]:
     """A ledger in a data directory or an export, or of a running node. Raises Unreadable.
 
-    token: of an auditor, or `@file`; needed for a running node.
+    token: of an auditor, or `@file`; needed for a running node. statements: whether a running node
+    is also asked for what nodes have signed; a directory has it anyway.
     """
     if not is_live(target):
         if not Path(target).is_dir():
@@ -50,7 +53,7 @@ def open_ledger(target: str, token: str | None) -> AbstractContextManager[Source
             token = Path(token[1:]).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise Unreadable(f"the token's file cannot be read: {error.strerror}") from None
-    return LiveSource(target, token)
+    return LiveSource(target, token, statements=statements)
 
 
 def read_checkpoint(path: Path) -> OldCheckpoint:

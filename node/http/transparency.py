@@ -11,8 +11,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from audit.cose import MEDIA_TYPE, make_receipt
+from audit.signed import show_proposal
 from ledger import store_keys
 from ledger.certificates import Certificate
+from ledger.codec import encode
 from ledger.errors import Malformed
 from ledger.tiles import (
     LEVELS_MAX,
@@ -23,7 +25,7 @@ from ledger.tiles import (
 )
 from ledger.tree import consistency_proof, inclusion_proof
 from ledger.types import LeafIndex, TreeSize
-from node.http.access import Reader, ServiceDep
+from node.http.access import Auditor, Reader, ServiceDep
 from node.http.models import ConsistencyView, Hex32
 from node.http.problems import Problem
 from node.http.reading import snapshot_of
@@ -35,6 +37,9 @@ router = APIRouter(tags=["transparency"])
 tlog_router = APIRouter(tags=["transparency"])
 
 BYTES_TYPE = "application/octet-stream"
+PAGE_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of the store that are read for one page of statements."""
+
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
@@ -111,6 +116,41 @@ def consistency(
         proof = consistency_proof(nodes, old_size=TreeSize(old), new_size=TreeSize(new))
     hashes = [base64.b64encode(digest).decode("ascii") for digest in proof]
     return ConsistencyView(old_size=old, new_size=new, hashes=hashes)
+
+
+@router.get("/ledger/statements", response_class=Response)
+def statements(
+    service: ServiceDep,
+    _: Auditor,
+    after: Annotated[str, Query(pattern=r"^([0-9a-f]{2}){0,64}$")] = "",
+) -> Response:
+    """What nodes have signed beside certificates: MessagePack pairs of stored keys and values.
+
+    This node's own newest signatures, its evidence against others, and the proposals in its Raft
+    log, without their entries. The header `Concordat-Next` names the next `after`; empty: the end.
+    """
+    pairs: list[tuple[bytes, bytes]] = []
+    size = 0
+    start = bytes.fromhex(after)
+    with snapshot_of(service) as view:
+        for prefix in (store_keys.ENTRY, store_keys.OWN_SIGNATURE, store_keys.EVIDENCE):
+            first = max(prefix, start + b"\x00" if start else prefix)
+            before = view.reader.get(start) if start[:1] == store_keys.ENTRY == prefix else None
+            for key, stored in view.reader.scan(first, bytes([prefix[0] + 1])):
+                value: bytes | None = stored
+                if prefix == store_keys.ENTRY:
+                    value = show_proposal(stored, before, service.node.ledger_id)
+                    before = stored
+                if value is not None:
+                    pairs.append((key, value))
+                size += len(stored)
+                if size > PAGE_BYTES_MAX:
+                    return _page_of(pairs, key.hex())
+    return _page_of(pairs, "")
+
+
+def _page_of(pairs: list[tuple[bytes, bytes]], following: str) -> Response:
+    return Response(encode(pairs), media_type=BYTES_TYPE, headers={"Concordat-Next": following})
 
 
 @router.get("/records/{record_id}/receipt", response_class=Response)
