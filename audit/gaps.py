@@ -26,6 +26,7 @@ from contracts.exchanges import (
     Void,
     parse_item,
 )
+from contracts.limits import Hours
 from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.attachments import attached_fault, parse_items
@@ -49,6 +50,7 @@ GAPS: dict[str, str] = {
     "void-without-receipt": "The provider took back an exchange that it never receipted.",
     "other-counts": "A line's rows or bytes are not the sum of its items'.",
     "wrong-item": "An item is none that belongs into its record.",
+    "outside-hours": "The receipts stand outside the hours that their grant allows.",
 }
 """Codes of gaps, and what each means."""
 
@@ -111,20 +113,34 @@ class _Exchange:
     void: tuple[Void, _Place] | None = None
 
 
-class _Sides:
-    """Who consumes and who provides under each grant."""
+class _Grants:
+    """Who consumes and who provides under each grant, and in which hours, by its versions."""
 
     def __init__(self) -> None:
-        self._grants: dict[bytes, tuple[str, str]] = {}
+        self._sides: dict[bytes, tuple[str, str]] = {}
+        self._hours: dict[bytes, list[Hours | None]] = {}
 
     def learn(self, record: Record) -> None:
+        """A record that asks for a grant, or for another version of one."""
         body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
-        request = body.request if record.header.kind == "emergency.start" else body
-        self._grants[record.record_id] = (record.header.department, request.provider)
+        request = body if record.header.kind == "grant.request" else body.request
+        if record.header.kind == "grant.amend":
+            self._hours.setdefault(body.grant_id, []).append(request.limits.hours)
+            return
+        self._sides[record.record_id] = (record.header.department, request.provider)
+        self._hours[record.record_id] = [request.limits.hours]
 
     def of(self, grant_id: bytes) -> tuple[str, str]:
         """Consumer and provider."""
-        return self._grants.get(grant_id, ("?", "?"))
+        return self._sides.get(grant_id, ("?", "?"))
+
+    def outside_hours(self, line: ReceiptLine, time_ms: int) -> bool:
+        """Whether a line of receipts stands outside the hours of its version of the grant."""
+        versions = self._hours.get(line.grant_id, [])
+        if not 1 <= line.version <= len(versions):
+            return False
+        hours = versions[line.version - 1]
+        return hours is not None and not hours.contain(time_ms)
 
 
 def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
@@ -134,17 +150,18 @@ def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
     """
     found = Reconciliation()
     exchanges: dict[bytes, _Exchange] = {}
-    sides = _Sides()
+    grants = _Grants()
     unheld_since: dict[bytes, int] = {}
     for header, records in _blocks(source):
         found.height, found.time_ms = header.height, header.time_ms
         found.tree_size = header.tree_size + header.record_count + 1
         for index, record in records:
             kind = record.header.kind
-            if kind in ("grant.request", "emergency.start"):
-                sides.learn(record)
+            if kind in ("grant.request", "emergency.start", "grant.amend"):
+                grants.learn(record)
             if kind not in _KINDS:
                 continue
+            _check_hours(found, grants, header, record)
             items = _items(source, index, record)
             if items is None:
                 found.unheld += 1
@@ -153,11 +170,21 @@ def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
                 continue
             for line, part in items:
                 place = _Place(record.record_id, line.grant_id, header.height, header.time_ms)
-                _take(found, exchanges, sides, record, place, line, part)
+                _take(found, exchanges, grants, record, place, line, part)
     for exchange_id, halves in exchanges.items():
-        _judge(found, exchange_id, halves, sides, grace_ms=grace_ms, unheld=unheld_since)
+        _judge(found, exchange_id, halves, grants, grace_ms=grace_ms, unheld=unheld_since)
     found.gaps.sort(key=lambda gap: gap.height)
     return found
+
+
+def _check_hours(
+    found: Reconciliation, grants: _Grants, header: BlockHeader, record: Record
+) -> None:
+    """Whether a record's receipts stand in their grants' hours, by the block's time."""
+    for line in _lines(record):
+        if isinstance(line, ReceiptLine) and grants.outside_hours(line, header.time_ms):
+            place = _Place(record.record_id, line.grant_id, header.height, header.time_ms)
+            found.gaps.append(_gap("outside-hours", b"", place, grants, f"{line.count} receipts"))
 
 
 _KINDS = {
@@ -204,7 +231,7 @@ def _items(
 def _take(
     found: Reconciliation,
     exchanges: dict[bytes, _Exchange],
-    sides: _Sides,
+    grants: _Grants,
     record: Record,
     place: _Place,
     line: ReceiptLine | Line,
@@ -213,7 +240,7 @@ def _take(
     """One line's items."""
 
     def gap(code: str, exchange_id: bytes, detail: str) -> None:
-        found.gaps.append(_gap(code, exchange_id, place, sides, detail))
+        found.gaps.append(_gap(code, exchange_id, place, grants, detail))
 
     parsed: list[Item] = []
     for data in part:
@@ -263,7 +290,7 @@ def _judge(
     found: Reconciliation,
     exchange_id: bytes,
     halves: _Exchange,
-    sides: _Sides,
+    grants: _Grants,
     *,
     grace_ms: int,
     unheld: dict[bytes, int],
@@ -271,7 +298,7 @@ def _judge(
     """One exchange, with everything that the ledger says of it."""
 
     def gap(code: str, place: _Place, detail: str) -> None:
-        found.gaps.append(_gap(code, exchange_id, place, sides, detail))
+        found.gaps.append(_gap(code, exchange_id, place, grants, detail))
 
     if halves.receipt is None:
         if halves.acknowledgement is not None:
@@ -302,8 +329,8 @@ def _judge(
         gap("other-response", where, "")
 
 
-def _gap(code: str, exchange_id: bytes, place: _Place, sides: _Sides, detail: str) -> Gap:
-    consumer, provider = sides.of(place.grant_id)
+def _gap(code: str, exchange_id: bytes, place: _Place, grants: _Grants, detail: str) -> Gap:
+    consumer, provider = grants.of(place.grant_id)
     return Gap(
         code=code,
         exchange_id=exchange_id,

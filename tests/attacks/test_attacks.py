@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from attacks.catalogue import ATTACKS, HOLDERS, Attack, page
+from attacks.catalogue import page
+from attacks.listing import ATTACKS, HOLDERS, Attack
 from attacks.world import World, make_world, verified
 
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
+from attacks.world import World, force
 from branches import Branch, write_store
 from builders import START_MS, Consortium
 from click.testing import CliRunner
@@ -15,7 +17,9 @@ from audit.gaps import GAPS, Reconciliation, reconcile
 from audit.verify import Audit
 from cli.main import main
 from contracts import exchanges as forms
-from contracts.grants import GrantApprove
+from contracts.grants import GrantAmend, GrantApprove, GrantRequest
+from contracts.limits import Hours, Limits
+from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.attachments import items_root
 from ledger.codec import encode
@@ -197,7 +201,7 @@ def test_each_other_gap_is_found_by_its_code() -> None:
 def test_every_code_is_provoked_by_some_test() -> None:
     provoked = {"unacknowledged", "without-receipt", "other-request", "other-response"}
     provoked |= {"receipted-twice", "other-receipt", "acknowledged-twice", "other-counts"}
-    provoked |= {"voided-and-acknowledged", "void-without-receipt", "wrong-item"}
+    provoked |= {"voided-and-acknowledged", "void-without-receipt", "wrong-item", "outside-hours"}
     assert set(GAPS) == provoked
 
 
@@ -228,3 +232,39 @@ def test_the_command_names_gaps_and_says_so_by_its_exit_code(tmp_path: Path, gra
         ]
     else:
         assert done.exit_code == shown.exit_code == 0 and gaps == [] and "1 open" in done.output
+
+
+def asked_for(hours: Hours | None) -> GrantRequest:
+    asked = grant_request(
+        Consortium(("health", "housing"), voter_count=1), "housing", "health", "table"
+    )
+    body = CONTRACTS["grant.request"].body.decode(bytes(asked.header.body))
+    return msgspec.structs.replace(body, limits=Limits(hours=hours))
+
+
+def test_receipts_outside_the_hours_of_their_version_are_named() -> None:
+    """The contracts refuse such receipts; a majority that lies may certify them all the same."""
+    book = Book()
+    minute = START_MS % 86_400_000 // 60_000
+    hours = Hours(minute, minute + 60, "+00:00")
+    asked = book.record("housing", "grant.request", asked_for(hours), ())
+    book.branch.block(asked)
+    book.asked = asked
+    book.branch.block(book.record("health", "grant.approve", GrantApprove(book.grant), ()))
+    book.provide([1])
+    amend = book.record("housing", "grant.amend", GrantAmend(book.grant, asked_for(None)), ())
+    book.branch.block(amend)
+    book.branch.block(book.record("health", "grant.approve", GrantApprove(book.grant, 2), ()))
+    world = World(book.consortium, book.branch, book.grant, b"", b"")
+    night_ms = START_MS + 3 * HOUR_MS
+    for version, value in ((2, 2), (1, 3)):
+        items = (encode(book.receipt(value)),)
+        right = (version, *RIGHT[1:])
+        line = forms.ReceiptLine(book.grant, *right, 1, 2, 30, items_root(items))
+        record = book.record("health", "exchange.receipts", forms.Receipts((line,)), items)
+        force(world, record, time_ms=night_ms)
+    found = reconcile(book.branch, grace_ms=10 * HOUR_MS)
+    assert [(gap.code, gap.record_id) for gap in found.gaps] == [
+        ("outside-hours", record.record_id)
+    ]
+    assert (found.receipts, found.gaps[0].provider) == (3, "health")
