@@ -1,23 +1,32 @@
-"""Which department answers for a node that joined later: by its own signed word.
+"""Which department answers for a node that joined later: by its own signed word, or by founders'.
 
 Genesis names the first nodes. A later one is enrolled by ballots, and what a majority of voters
 says of it is no proof against a department, for that majority may be the liars. What is: a record,
 signed with a record key that genesis gives the department, in which it proposes the node's
 enrolment under its own name, or approves such a proposal. Two records at most prove themselves.
+
+A department that joined later has no key in genesis. For the nodes that it came with, the founders
+that admitted it vouch: the proposal to admit it, and ballots of more than half of the departments
+in genesis, each signed with a key of genesis. That names whoever made the enrolment with that
+fingerprint; whether it is the department of that name is those founders' word, and is said so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from audit.forks import Readable, leaves
 from audit.signed import Signatory, signatories_of
+from contracts.consortium import DEPARTMENTS_MAX
 from contracts.governance import Ballot, Propose
-from contracts.membership import AdmitNode, ReplaceNode
+from contracts.membership import AdmitDepartment, AdmitNode, ReplaceNode
 from contracts.registry import CONTRACTS
 from ledger.errors import BadSignature, LedgerError, Malformed
-from ledger.genesis import Department, GenesisFile, open_enrolment
+from ledger.genesis import EnrolmentFile, GenesisFile, open_enrolment
 from ledger.records import Record, parse_leaf
 from ledger.signatures import verify
 from ledger.types import NodeId
+
+WORDS_MAX = 1 + DEPARTMENTS_MAX
+"""Limit of the records in one admission."""
 
 _KINDS = ("consortium.propose", "consortium.ballot")
 
@@ -30,6 +39,7 @@ def signatories_in(genesis: GenesisFile, stores: Iterable[Readable]) -> dict[Nod
     found = signatories_of(genesis.genesis)
     for store in stores:
         proposals: dict[bytes, bytes] = {}
+        ballots: dict[bytes, dict[str, bytes]] = {}
         for leaf in leaves(store):
             if not any(kind.encode() in leaf for kind in _KINDS):
                 continue
@@ -39,10 +49,16 @@ def signatories_in(genesis: GenesisFile, stores: Iterable[Readable]) -> dict[Nod
                     proposals[record.record_id] = leaf
                     words: tuple[bytes, ...] = (leaf,)
                 else:
-                    first = proposals.get(_ballot(record).proposal_id)
-                    if first is None:
+                    ballot = _ballot(record)
+                    first = proposals.get(ballot.proposal_id)
+                    if first is None or not ballot.approves:
                         continue
                     words = (first, leaf)
+                    if _is_new_department(parse_leaf(first)):
+                        _check_author(record, record.header.department, genesis)
+                        cast = ballots.setdefault(ballot.proposal_id, {})
+                        cast.setdefault(record.header.department, leaf)
+                        words = (first, *cast.values())
                 for node_id, signatory in admitted(words, genesis).items():
                     found.setdefault(node_id, signatory)
             except LedgerError:
@@ -51,39 +67,80 @@ def signatories_in(genesis: GenesisFile, stores: Iterable[Readable]) -> dict[Nod
 
 
 def admitted(words: Sequence[bytes], genesis: GenesisFile) -> Mapping[NodeId, Signatory]:
-    """The nodes for which a department answers by its own word, one leaf or two.
+    """The nodes for which a department answers by its own word, or founders vouch.
 
-    words: the proposal's leaf if the department made it, else also its ballot's. Raises a
-    LedgerError if that is not what they are.
+    words: the proposal's leaf; then the department's ballot's, if another made the proposal; for a
+    new department the ballots of founders, each once. Raises a LedgerError if that is not what
+    they are.
     """
-    if not 1 <= len(words) <= 2:
-        raise Malformed("admission", "it is one record, or two")
+    if not 1 <= len(words) <= WORDS_MAX:
+        raise Malformed("admission", f"it is 1 to {WORDS_MAX} records")
     records = [parse_leaf(leaf) for leaf in words]
-    enrolled = _enrolled(records[0])
-    name = enrolled.department
-    if len(records) == 2:
-        ballot = _ballot(records[1])
+    file = _enrolled(records[0])
+    for each in records[1:]:
+        ballot = _ballot(each)
         if ballot.proposal_id != records[0].record_id or not ballot.approves:
-            raise Malformed("admission", "the ballot does not approve the proposal")
-    _check_author(records[-1], name, genesis)
+            raise Malformed("admission", "a ballot does not approve the proposal")
+    enrolled = file.enrolment.department
+    name = enrolled.department
+    vouched: tuple[str, ...] = ()
+    if _is_new_department(records[0]):
+        vouched = _founders(records, genesis)
+    elif len(records) > 2:
+        raise Malformed("admission", "a department's own word is one record, or two")
+    else:
+        _check_author(records[-1], name, genesis)
     return {
-        node.node_id: Signatory(name, node.proposal_key, tuple(words)) for node in enrolled.nodes
+        node.node_id: Signatory(
+            name,
+            node.proposal_key,
+            tuple(words),
+            vouched,
+            file.fingerprint if vouched else "",
+        )
+        for node in enrolled.nodes
     }
 
 
-def _enrolled(record: Record) -> Department:
+def _founders(records: Sequence[Record], genesis: GenesisFile) -> tuple[str, ...]:
+    """Who admitted a new department: more than half of those in genesis, by keys of genesis."""
+    founders = {entry.department for entry in genesis.genesis.departments}
+    if _enrolled(records[0]).enrolment.department.department in founders:
+        raise Malformed("admission", "genesis names the department already")
+    voices = [each.header.department for each in records[1:]]
+    if len(set(voices)) != len(voices) or not founders.issuperset(voices):
+        raise Malformed("admission", "its ballots are not founders', each once")
+    for each in records[1:]:
+        _check_author(each, each.header.department, genesis)
+    proposer = records[0].header.department
+    if proposer in founders and proposer not in voices:
+        _check_author(records[0], proposer, genesis)
+        voices.append(proposer)
+    if 2 * len(voices) <= len(founders):
+        raise Malformed("admission", f"{len(voices)} of {len(founders)} founders vouch for it")
+    return tuple(sorted(voices))
+
+
+def _is_new_department(proposal: Record) -> bool:
+    if proposal.header.kind != "consortium.propose":
+        return False
+    body = CONTRACTS[proposal.header.kind].body.decode(bytes(proposal.header.body))
+    return isinstance(body.action, AdmitDepartment)
+
+
+def _enrolled(record: Record) -> EnrolmentFile:
     """What a proposal enrols for a department, each key of which has signed it."""
     if record.header.kind != "consortium.propose":
         raise Malformed("admission", f"it is a {record.header.kind}")
     body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
     assert isinstance(body, Propose)
-    if not isinstance(body.action, AdmitNode | ReplaceNode):
+    if not isinstance(body.action, AdmitDepartment | AdmitNode | ReplaceNode):
         raise Malformed("admission", "it proposes no node")
     file = open_enrolment(body.action.enrolment)
     file.check()
     if file.enrolment.ledger_id != record.header.ledger_id:
         raise Malformed("admission", "the enrolment is for another ledger")
-    return file.enrolment.department
+    return file
 
 
 def _ballot(record: Record) -> Ballot:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from audit.admissions import admitted
+from audit.admissions import WORDS_MAX, admitted
 from audit.blame import Contradiction, TwoCheckpoints, TwoProposals, holds
 from audit.proofs.format import HexId, Json, ProofRefused, accept_one_spelling, one_spelling
 from audit.signed import Signatories, Signatory, SignedCheckpoint, SignedProposal, signatories_of
@@ -81,10 +81,10 @@ Part: TypeAlias = CheckpointsPart | ProposalsPart
 
 
 class AdmissionPart(Json, frozen=True):
-    """A department's own word that it runs a node: one record's leaf or two."""
+    """A department's own word that it runs a node, or founders' (`audit.admissions`): leaves."""
 
     node_id: HexId
-    leaves: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=2)]
+    leaves: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=WORDS_MAX)]
 
 
 class Evidence(Json, frozen=True):
@@ -105,18 +105,24 @@ class Evidence(Json, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Accused:
-    """One node that signed both, and what. voter: whether genesis lets it vote."""
+    """One node that signed both, and what. voter: whether genesis lets it vote.
+
+    vouched: the founders by whose word it is the department's, if genesis does not name that; then
+    fingerprint is of the enrolment that they admitted, to be compared with the department.
+    """
 
     department: str
     node_id: NodeId
     voter: bool
     kind: str
     words: tuple[str, ...]
+    vouched: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Convicted:
-    """What an evidence file shows. departments: those named, sorted, each once."""
+    """What an evidence file shows."""
 
     ledger_id: bytes
     fingerprint: str
@@ -124,13 +130,19 @@ class Convicted:
 
     @property
     def departments(self) -> tuple[str, ...]:
-        """Every department that signed both of two contradicting statements."""
-        return tuple(sorted({entry.department for entry in self.accused}))
+        """Every department that signed both of two contradicting statements, by its own word."""
+        return tuple(sorted({each.department for each in self.accused if not each.vouched}))
+
+    @property
+    def vouched(self) -> tuple[str, ...]:
+        """Those of which founders say that it is they: it is, or those founders lied about it."""
+        return tuple(sorted({each.department for each in self.accused if each.vouched}))
 
     def facts(self) -> dict[str, Any]:
         """The same for programs, as JSON values."""
         return {
             "departments": list(self.departments),
+            "vouched": list(self.vouched),
             "accused": [
                 {
                     "department": entry.department,
@@ -138,6 +150,8 @@ class Convicted:
                     "voter": entry.voter,
                     "kind": entry.kind,
                     "statement": list(entry.words),
+                    "vouched_by": list(entry.vouched),
+                    "fingerprint": entry.fingerprint,
                 }
                 for entry in self.accused
             ],
@@ -277,7 +291,21 @@ def _judged(part: Part, genesis: GenesisFile, signatories: Signatories) -> Accus
         node_id,
         node_id in genesis.genesis.voters,
         "checkpoints" if isinstance(part, CheckpointsPart) else "proposals",
-        _words(part),
+        (*_words(part), *_vouchers(signatory)),
+        signatory.vouched,
+        signatory.fingerprint,
+    )
+
+
+def _vouchers(signatory: Signatory) -> tuple[str, ...]:
+    """By whose word the node is its department's, if not by the department's own."""
+    if not signatory.vouched:
+        return ()
+    return (
+        f"The node came with the enrolment of fingerprint {signatory.fingerprint}, which "
+        f"{', '.join(signatory.vouched)} admitted as {signatory.department}.",
+        f"Compare it with {signatory.department} by telephone: if it is not theirs, those who "
+        "admitted it gave it that name.",
     )
 
 

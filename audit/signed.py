@@ -50,12 +50,15 @@ class Signatory:
     """Who answers for a node: its department, and the key with which it signs proposals.
 
     admission: leaves in which the department says so itself (`audit.admissions`); none for a node
-    that genesis names.
+    that genesis names. vouched: for a department that genesis does not name: the founders whose
+    word it is, sorted; fingerprint: of the enrolment that they admitted.
     """
 
     department: str
     proposal_key: PublicKey
     admission: tuple[bytes, ...] = ()
+    vouched: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 Signatories = Mapping[NodeId, Signatory]

@@ -207,7 +207,7 @@ def blame_command(
             raise Failure(str(error), UNREADABLE) from None
     if not found:
         if as_json:
-            emit_json({"departments": [], "accused": []})
+            emit_json({"departments": [], "vouched": [], "accused": []})
         else:
             console.print("Nobody signed two things that contradict each other.")
         return

@@ -201,7 +201,10 @@ def show_convicted(convicted: Convicted) -> None:
     """Whom an evidence file names, for a person."""
     console.print(f"ledger      {convicted.ledger_id.hex()}", markup=False)
     console.print(f"fingerprint {convicted.fingerprint}  (compare it by telephone)", markup=False)
-    console.print(f"\nnamed: {', '.join(convicted.departments)}", markup=False)
+    console.print(f"\nnamed: {', '.join(convicted.departments) or 'nobody'}", markup=False)
+    if convicted.vouched:
+        words = f"named by the word of founders: {', '.join(convicted.vouched)}"
+        console.print(words, markup=False)
     for entry in convicted.accused:
         voter = "a voter" if entry.voter else "no voter"
         console.print(f"\n{entry.department}, {voter}:", markup=False)

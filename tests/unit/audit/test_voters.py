@@ -9,7 +9,7 @@ from branches import Branch, cosign
 from builders import START_MS, Consortium, joining_enrolment, signer
 from recorded import dataset
 
-from audit.admissions import signatories_in
+from audit.admissions import admitted, signatories_in
 from audit.blame import blame
 from audit.evidence import check_evidence, evidence_file
 from audit.proofs.build import Prover
@@ -20,10 +20,11 @@ from audit.signed import signatories_of
 from audit.verify import Audit
 from contracts.consortium import node
 from contracts.governance import Ballot, Propose
-from contracts.membership import AdmitNode, ChangeVoters
+from contracts.membership import AdmitDepartment, AdmitNode, ChangeVoters
 from ledger import store_keys
 from ledger.certificates import Certificate
 from ledger.checkpoints import Cosignature, cosignature_message
+from ledger.errors import Malformed
 from ledger.types import Height
 
 OLD = ("civil-affairs", "health", "housing")
@@ -313,3 +314,72 @@ def test_a_majority_cannot_give_an_honest_department_a_node(trunk: Branch) -> No
     node_id = signer("tourism/1/checkpoint").public_key
     assert node(branch.replay.view(), node_id) is not None, "the contracts have admitted it"
     assert node_id not in signatories_in(branch.genesis, (branch,))
+
+
+# Departments that genesis does not name.
+
+
+def forked_by(base: Branch, name: str) -> tuple[Branch, Branch]:
+    """Two branches, each cosigned by health and by a node of that department's first keys."""
+    one, other = base.copy(), base.copy()
+    for branch, table in ((one, "mine"), (other, "yours")):
+        branch.block(dataset(base.consortium, "health", table), log=False)
+        signers = [cosign(base.consortium, each, branch.checkpoint) for each in ("health", name)]
+        certificate = Certificate.of(branch.checkpoint, signers)
+        key = store_keys.certificate_key(Height(branch.checkpoint.height))
+        branch.values[key] = certificate.to_bytes()
+    return one, other
+
+
+def test_a_department_that_joined_later_is_named_by_founders_word(trunk: Branch) -> None:
+    base = trunk.copy()
+    enrolment = joining_enrolment(base.genesis.ledger_id, "fisheries")
+    base.decide(AdmitDepartment(enrolment.signed()))
+    one, other = forked_by(base, "fisheries")
+    data, departments = evidence_against_both(one, other)
+    assert departments == ("health",), "its own word proves nothing against a name"
+    convicted = check_evidence(data, trunk.genesis)
+    assert convicted.vouched == ("fisheries",)
+    (accused,) = [each for each in convicted.accused if each.vouched]
+    assert accused.fingerprint == enrolment.fingerprint
+    assert accused.vouched == ("civil-affairs", "health", "housing")
+    assert any(enrolment.fingerprint in sentence for sentence in accused.words)
+    admission = json.loads(data)["admissions"][0]["leaves"]
+    for leaves in (admission[:2], admission[:1], [*admission, admission[-1]], admission[::-1]):
+        spoilt = json.loads(data)
+        spoilt["admissions"][0]["leaves"] = leaves
+        compact = json.dumps(spoilt, separators=(",", ":")).encode()
+        with pytest.raises(ProofRefused):
+            check_evidence(msgspec.json.format(compact, indent=1) + b"\n", trunk.genesis)
+
+
+def test_half_of_the_founders_cannot_vouch_for_anybody(trunk: Branch) -> None:
+    """Two of five, and whoever they bring with them, name nobody."""
+    base = trunk.copy()
+    enrolment = joining_enrolment(base.genesis.ledger_id, "fisheries")
+    base.decide(AdmitDepartment(enrolment.signed()), ballots=1)
+    one, other = forked_by(base, "fisheries")
+    data, departments = evidence_against_both(one, other)
+    assert departments == ("health",)
+    assert check_evidence(data, trunk.genesis).vouched == ()
+
+
+def test_no_founder_can_be_given_a_node_by_a_false_admission(trunk: Branch) -> None:
+    """An enrolment under a founder's name, admitted as if it were a new department's."""
+    genesis = trunk.genesis
+    enrolment = joining_enrolment(genesis.ledger_id, "tourism", 1).signed()
+    names = [name for name in trunk.consortium.departments if name != "tourism"]
+    proposal = trunk.consortium.record(
+        names[0],
+        "consortium.propose",
+        Propose(AdmitDepartment(enrolment), "a trap"),
+        created_ms=START_MS + 9_000,
+    )
+    ballot = Ballot(proposal.record_id, True)
+    ballots = [
+        trunk.consortium.record(name, "consortium.ballot", ballot, created_ms=START_MS + 9_000)
+        for name in names[1:]
+    ]
+    words = [record.leaf_bytes for record in (proposal, *ballots)]
+    with pytest.raises(Malformed, match="genesis names the department already"):
+        admitted(words, genesis)
