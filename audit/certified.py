@@ -11,7 +11,7 @@ a gap.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from audit.findings import Finding
@@ -70,7 +70,7 @@ def judge_certificates(
     *,
     ledger_id: bytes,
     history: VoterHistory,
-    block_end: dict[int, tuple[int, bytes]],
+    block_end: Mapping[int, tuple[int, bytes] | None],
 ) -> Certified:
     """Judges certificates by their keys in order; block_end: tree size and root by height."""
     made = Certified()
@@ -106,7 +106,7 @@ class _Elsewhere(LedgerError):
 
 
 def _check_place(
-    certificate: Certificate, key: bytes, block_end: dict[int, tuple[int, bytes]]
+    certificate: Certificate, key: bytes, block_end: Mapping[int, tuple[int, bytes] | None]
 ) -> None:
     end = block_end.get(certificate.height)
     if key != store_keys.certificate_key(Height(certificate.height)) or end != (

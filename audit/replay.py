@@ -1,13 +1,14 @@
 """A ledger executed again from its leaves, block by block, and all that a store derives from it.
 
-Nothing here trusts the store: state, state tree, lists, indexes and tiles are made anew in memory,
-from the leaves alone, and only then compared.
+Nothing here trusts the store: state, state tree, lists, indexes and tiles are made anew from the
+leaves alone, in memory or in a scratch store (`audit.scratch`), and only then compared.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit.scratch import Nonces, Scratch, Table
 from contracts.consortium import genesis_state, step_between
 from contracts.machine import Candidate, ExecutedBlock, Tip, execute_entry, genesis_tip
 from contracts.state import View
@@ -37,18 +38,24 @@ class Replay:
     counts: how many keys of each kind (`ledger.store_keys`) a store has by now.
     """
 
-    def __init__(self, genesis: GenesisFile, *, derive: bool = True) -> None:
-        """derive: whether to make what a store derives from the blocks."""
+    def __init__(
+        self, genesis: GenesisFile, *, derive: bool = True, scratch: Scratch | None = None
+    ) -> None:
+        """derive: whether to make what a store derives from the blocks. scratch: an empty one, for
+        what outgrows memory."""
         self._derive = derive
+        self._scratch = scratch
         self._ledger_id = genesis.ledger_id
-        self.state = genesis_state(genesis.genesis)
-        self.pages: dict[bytes, bytes] = {}
+        self.state = Table(scratch, store_keys.STATE_VALUE)
+        self.pages = Table(scratch, store_keys.STATE_PAGE)
         self._tree = StateTree(self.pages.get)
-        update = self._tree.update(self.state)
+        founded = genesis_state(genesis.genesis)
+        self.state.update(founded)
+        update = self._tree.update(founded)
         self.pages.update(update.pages)
         self.tip: Tip = genesis_tip(genesis, state_root=update.root)
         self._edge = RightEdge(TreeSize(0), [])
-        self._nonces: set[tuple[bytes, bytes]] = set()
+        self._nonces = Nonces(scratch, store_keys.NONCE)
         self._documents: set[bytes] = set()
         self.counts: dict[bytes, int] = {}
 
@@ -87,7 +94,7 @@ class Replay:
             candidates=candidates,
             view=self.state,
             state_tree=self._tree,
-            nonce_used=lambda key, nonce: (key, nonce) in self._nonces,
+            nonce_used=self._nonces.seen,
             attachments_may_be_missing=True,
             attachments_judged=attachments_judged,
         )
@@ -97,9 +104,22 @@ class Replay:
         stored = tuple(self._stored(block)) if self._derive else ()
         for key, _ in stored:
             self.counts[key[:1]] = self.counts.get(key[:1], 0) + 1
-        for record in block.accepted:
-            self._nonces.add((record.header.key, record.header.nonce))
+        for index, record in enumerate(block.accepted, start=block.first_leaf_index):
+            self._nonces.add(record.header.key, record.header.nonce, index)
+        if self.state.is_full or self.pages.is_full or self._nonces.is_full:
+            self.save()
         return Replayed(block, stored)
+
+    def save(self) -> None:
+        """Writes what is in memory alone to the scratch store."""
+        if self._scratch is not None:
+            puts = self.state.unsaved() | self.pages.unsaved() | self._nonces.unsaved()
+            self._scratch.write(puts)
+
+    def repeated_nonces(self) -> Iterator[int]:
+        """Leaf indexes of records whose nonce their key had used long before, which `execute` does
+        not see."""
+        return self._nonces.repeated()
 
     def _stored(self, block: ExecutedBlock) -> Iterator[tuple[bytes, bytes]]:
         """What a store keeps of the block for good."""

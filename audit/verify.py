@@ -24,11 +24,12 @@ from audit.certified import VoterHistory, judge_certificates
 from audit.findings import Finding
 from audit.reading import judged_segments
 from audit.replay import Replay
+from audit.scratch import Scratch, Table
 from audit.segments import Judge, Leaf, judge_at_once, reread
 from contracts.consortium import check_genesis, next_step, node
 from contracts.machine import Candidate, tip_after
 from ledger import store_keys
-from ledger.blocks import BlockHeader
+from ledger.blocks import BlockHeader, parse_block_header
 from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
 from ledger.entries import Step, parse_entry
@@ -37,6 +38,7 @@ from ledger.genesis import GenesisFile
 from ledger.records import Record
 from ledger.signatures import verify as verify_signature
 from ledger.statements import entry_hash, proposal_statement
+from ledger.types import Height
 
 FINDINGS_MAX = 1_000
 """An audit that finds more stops there."""
@@ -136,22 +138,24 @@ class Audit:
         judge: Judge = judge_at_once,
         level: Level = "full",
         remembered: Checkpoint | None = None,
+        scratch: Scratch | None = None,
         progress: Callable[[str, int], None] = lambda step, done: None,
     ) -> None:
-        """judge: where segments are judged. progress(step, done): called with the number of leaves
-        done."""
+        """judge: where segments are judged. scratch: an empty store for what outgrows memory.
+
+        progress(step, done): called with the number of leaves done.
+        """
         self._genesis = genesis
         self._source = source
         self._judge = judge
         self._level = level
         self._remembered = remembered
         self._progress = progress
-        self._replay = Replay(genesis, derive=source.whole)
+        self._replay = Replay(genesis, derive=source.whole, scratch=scratch)
         self._tip = self._replay.tip
-        self._block_end: dict[int, tuple[int, bytes]] = {}
+        self._block_end: dict[int, tuple[int, bytes] | None] = {}
         self._voters = VoterHistory(self._replay.tip.voters)
         self._due_steps: dict[int, Step] = {}
-        self._entry_hashes: dict[int, bytes] = {}
         self._attachments = 0
         self.report = Report(genesis.ledger_id, genesis.fingerprint)
 
@@ -207,6 +211,7 @@ class Audit:
     # Steps 3 to 5.
 
     def _step_ledger(self) -> None:
+        self._block_end = dict.fromkeys(self._heights_of_interest())
         deep = self._level != "structure"
         read = judged_segments(self._source, self._judge, signatures=deep, attachments=deep)
         block: list[Leaf] = []
@@ -225,7 +230,19 @@ class Audit:
             self.report.records += len(block)
             place = f"leaf {self._tip.tree_size}"
             self._find("incomplete-block", place, f"{len(block)} records have no block header")
+        for index in self._replay.repeated_nonces():
+            detail = "replayed: its key has used its nonce before"
+            self._find("record-refused", f"leaf {index}", detail)
         self._report_ledger()
+
+    def _heights_of_interest(self) -> Iterator[int]:
+        """Blocks about which a certificate, an own signature or the memory says something."""
+        if self._remembered is not None:
+            yield self._remembered.height
+        for prefix in (store_keys.CERTIFICATE, store_keys.OWN_SIGNATURE):
+            for key, _ in self._source.scan(prefix, _after(prefix)):
+                if len(key) == 9:
+                    yield store_keys.read_number(key[1:])
 
     def _report_ledger(self) -> None:
         tip, report = self._tip, self.report
@@ -264,8 +281,8 @@ class Audit:
             hashes = [leaf.leaf_hash for leaf in (*leaves, last)]
             self._tip = tip_after(header, last.data, self._tip.tree().extend(hashes))
         tip = self._tip
-        self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
-        self._entry_hashes[tip.height] = header.entry_hash
+        if tip.height in self._block_end:
+            self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
         self._voters.block(header)
 
     def _execute(
@@ -337,7 +354,7 @@ class Audit:
                 self._find("key-unexpected", _name(key), "no such kind of key exists")
         self.report.steps["store"] = "every key follows from the blocks"
 
-    def _compare_all(self, prefix: bytes, expected: dict[bytes, bytes]) -> None:
+    def _compare_all(self, prefix: bytes, expected: Table) -> None:
         seen = 0
         for key, value in self._source.scan(prefix, _after(prefix)):
             seen += 1
@@ -346,8 +363,9 @@ class Audit:
                 self._find("key-unexpected", _name(key), "it does not follow from the blocks")
             elif right != value:
                 self._find("key-differs", _name(key), "the store holds another value")
-        if seen < len(expected):
-            self._find("key-missing", f"{_KINDS[prefix]} keys", f"{len(expected) - seen} missing")
+        count = sum(1 for _ in expected.items())
+        if seen < count:
+            self._find("key-missing", f"{_KINDS[prefix]} keys", f"{count - seen} missing")
 
     # Step 7.
 
@@ -380,9 +398,20 @@ class Audit:
         except msgspec.MsgspecError as error:
             self._find("mark-invalid", "mark first-entry", str(error))
             return self._genesis.ledger_id, 1
-        if self._entry_hashes.get(index) != digest:
+        if self._entry_hash(index) != digest:
             self._find("mark-invalid", "mark first-entry", "no block was made of that entry")
         return digest, index + 1
+
+    def _entry_hash(self, height: int) -> bytes | None:
+        """Of the entry that a block was made of, as the leaves say; None if there is no block."""
+        place = self._source.get(store_keys.block_key(Height(height)))
+        leaf = None if place is None else self._source.get(store_keys.LEAF + place)
+        if leaf is None:
+            return None
+        try:
+            return parse_block_header(leaf).entry_hash
+        except Malformed:
+            return None
 
     def _entry(self, place: str, index: int, value: bytes, previous: bytes) -> bytes | None:
         """An entry's hash if it is right; None ends the walk."""
@@ -410,7 +439,7 @@ class Audit:
             or not verify_signature(state.description.proposal_key, statement, signature)
         ):
             self._find("entry-invalid", place, "its proposer did not sign it")
-        if index <= self._replay.tip.height and self._entry_hashes.get(index) != digest:
+        if index <= self._replay.tip.height and self._entry_hash(index) != digest:
             self._find("entry-invalid", place, "its block was made of another entry")
         try:
             step = parse_entry(data).step

@@ -1,0 +1,62 @@
+"""A scratch store in a folder (`audit.scratch`), on LevelDB: a temporary one, or one to resume."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import plyvel
+
+from audit.verify import Unreadable
+
+WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+BLOCK_CACHE_BYTES = 32 * 1024 * 1024
+
+
+class ScratchFolder:
+    """Use as a context manager. A temporary folder is removed at its end."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """folder: to be kept; None for a temporary one. Raises Unreadable."""
+        self._temporary = None if folder else Path(tempfile.mkdtemp(prefix="concordat-audit-"))
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._db: Any = plyvel.DB(
+                str(folder or self._temporary),
+                create_if_missing=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=BLOCK_CACHE_BYTES,
+                bloom_filter_bits=10,
+            )
+        except (plyvel.Error, OSError) as error:
+            self._remove()
+            raise Unreadable(f"there is no scratch store at {folder}: {error}") from None
+
+    def __enter__(self) -> "ScratchFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+        self._remove()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values with start ≤ key < stop."""
+        with self._db.iterator(start=start, stop=stop) as found:
+            yield from found
+
+    def write(self, puts: Mapping[bytes, bytes]) -> None:
+        """Writes all of them at once; to disk, if the folder is to be kept."""
+        with self._db.write_batch(sync=self._temporary is None) as batch:
+            for key, value in puts.items():
+                batch.put(key, value)
+
+    def _remove(self) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
