@@ -11,7 +11,7 @@ a gap.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from audit.findings import Finding
@@ -23,14 +23,22 @@ from ledger.entries import Step
 from ledger.errors import LedgerError
 from ledger.types import Height, NodeId
 
+BlockEnd = Callable[[int], tuple[int, bytes] | None]
+"""Height → tree size and root after that block; None if there is no such block."""
+
 
 class VoterHistory:
     """Who votes from which height on; takes block headers in order."""
 
-    def __init__(self, voters: VoterSets) -> None:
-        """voters: those of genesis."""
-        self._heights = [0]
-        self._sets = [voters]
+    def __init__(self, sets: Sequence[VoterSets], heights: Sequence[int] = (0,)) -> None:
+        """sets: those of genesis and after each change; heights: since when each is in force."""
+        self._heights = list(heights)
+        self._sets = list(sets)
+
+    @property
+    def sets(self) -> tuple[VoterSets, ...]:
+        """Those of genesis and after each change."""
+        return tuple(self._sets)
 
     @property
     def changes(self) -> tuple[int, ...]:
@@ -70,7 +78,7 @@ def judge_certificates(
     *,
     ledger_id: bytes,
     history: VoterHistory,
-    block_end: Mapping[int, tuple[int, bytes] | None],
+    block_end: BlockEnd,
 ) -> Certified:
     """Judges certificates by their keys in order; block_end: tree size and root by height."""
     made = Certified()
@@ -105,10 +113,8 @@ class _Elsewhere(LedgerError):
     """A certificate of another ledger's block."""
 
 
-def _check_place(
-    certificate: Certificate, key: bytes, block_end: Mapping[int, tuple[int, bytes] | None]
-) -> None:
-    end = block_end.get(certificate.height)
+def _check_place(certificate: Certificate, key: bytes, block_end: BlockEnd) -> None:
+    end = block_end(certificate.height)
     if key != store_keys.certificate_key(Height(certificate.height)) or end != (
         certificate.tree_size,
         certificate.root,

@@ -1,11 +1,17 @@
-"""What this auditor saw last of each ledger: a checkpoint in a small file, never rolled back."""
+"""What this auditor saw last of each ledger: a checkpoint in a small file, never rolled back.
+
+Beside them lies a secret of this auditor's own, with which unfinished audits are sealed.
+"""
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 from ledger.checkpoints import Checkpoint
+
+_SECRET_BYTES = 32
 
 
 class MemoryDamaged(Exception):
@@ -65,6 +71,22 @@ class CheckpointMemory:
         }
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
         temporary.replace(path)
+
+    def secret(self) -> bytes:
+        """This auditor's own 32 bytes, drawn when first asked for. Raises MemoryDamaged."""
+        path = self._folder / "progress.key"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(_SECRET_BYTES))
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise MemoryDamaged(f"{path}: {error}") from None
+        found = path.read_bytes()
+        if len(found) != _SECRET_BYTES:
+            raise MemoryDamaged(f"{path}: {len(found)} bytes instead of {_SECRET_BYTES}")
+        return found
 
     def _path(self, ledger_id: bytes) -> Path:
         return self._folder / f"{ledger_id.hex()}.json"

@@ -7,7 +7,10 @@ leaves alone, in memory or in a scratch store (`audit.scratch`), and only then c
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 
+from audit.progress import ProgressRefused
+from audit.progress import Replayed as Known
 from audit.scratch import Nonces, Scratch, Table
 from contracts.consortium import genesis_state, step_between
 from contracts.machine import Candidate, ExecutedBlock, Tip, execute_entry, genesis_tip
@@ -18,7 +21,7 @@ from ledger.entries import Entry
 from ledger.genesis import GenesisFile
 from ledger.records import Record
 from ledger.state_tree import StateTree
-from ledger.tiles import RightEdge
+from ledger.tiles import LEVELS_MAX, RightEdge, hashes_of
 from ledger.types import Height, LeafIndex, TreeSize
 
 
@@ -29,6 +32,10 @@ class Replayed:
 
     block: ExecutedBlock
     stored: tuple[tuple[bytes, bytes], ...]
+
+
+RESTORED_VALUES = 4_096
+"""State values whose tree is made again at a time when a replay is continued."""
 
 
 class Replay:
@@ -106,15 +113,50 @@ class Replay:
             self.counts[key[:1]] = self.counts.get(key[:1], 0) + 1
         for index, record in enumerate(block.accepted, start=block.first_leaf_index):
             self._nonces.add(record.header.key, record.header.nonce, index)
-        if self.state.is_full or self.pages.is_full or self._nonces.is_full:
-            self.save()
         return Replayed(block, stored)
 
-    def save(self) -> None:
-        """Writes what is in memory alone to the scratch store."""
-        if self._scratch is not None:
-            puts = self.state.unsaved() | self.pages.unsaved() | self._nonces.unsaved()
-            self._scratch.write(puts)
+    @property
+    def is_full(self) -> bool:
+        """Whether what it holds in memory is to be written to the scratch store."""
+        return self.state.is_full or self.pages.is_full or self._nonces.is_full
+
+    def unsaved(self) -> dict[bytes, bytes]:
+        """What is to be written to the scratch store; then it counts as written."""
+        return self.state.unsaved() | self.pages.unsaved() | self._nonces.unsaved()
+
+    def progress(self) -> Known:
+        """What it knows beside what the scratch store holds once `unsaved` is written."""
+        return Known(
+            tip=self.tip,
+            runs=tuple(self._nonces.runs),
+            edge=tuple(self._edge.partial(level) for level in range(LEVELS_MAX)),
+            documents=tuple(sorted(self._documents)),
+            counts=tuple(sorted(self.counts.items())),
+        )
+
+    def restore(self, known: Known) -> None:
+        """Continues an earlier replay whose tables the scratch store holds.
+
+        The state's tree is made again from its values. Raises ProgressRefused if anything else
+        comes out than what the earlier replay knew.
+        """
+        assert self._scratch is not None
+        self._scratch.clear(store_keys.STATE_PAGE)
+        self.state = Table(self._scratch, store_keys.STATE_VALUE)
+        self.pages = Table(self._scratch, store_keys.STATE_PAGE)
+        self._tree = StateTree(self.pages.get)
+        values = self.state.items()
+        while batch := dict(islice(values, RESTORED_VALUES)):
+            self.pages.update(self._tree.update(batch).pages)
+            self._scratch.write(self.pages.unsaved())
+        if self._tree.root() != known.tip.state_root or not self._nonces.restore(known.runs):
+            raise ProgressRefused("the scratch store holds another state than the progress says")
+        self.tip = known.tip
+        self._edge = RightEdge(
+            TreeSize(known.tip.tree_size), [hashes_of(level) for level in known.edge]
+        )
+        self._documents = set(known.documents)
+        self.counts = dict(known.counts)
 
     def repeated_nonces(self) -> Iterator[int]:
         """Leaf indexes of records whose nonce their key had used long before, which `execute` does

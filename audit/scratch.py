@@ -5,7 +5,8 @@ written to a `Scratch` only between blocks (`Bounded.unsaved`), together, so tha
 store holds is always the knowledge after one block. Without a scratch store all stays in memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from heapq import merge
 from typing import Protocol
 
@@ -20,7 +21,7 @@ RECENT_MAX = 32_768
 RUN_PAIRS = 200_000
 """So many nonces are in memory before they become a sorted run in the scratch store."""
 
-CHUNK_PAIRS = 4_096
+CHUNK_PAIRS = 1_024
 """Nonces in one value of a run; one chunk of each run is in memory while runs are merged."""
 
 _PAIR_BYTES = 48
@@ -38,6 +39,9 @@ class Scratch(Protocol):
 
     def write(self, puts: Mapping[bytes, bytes]) -> None:
         """Writes all of them, or after a crash none."""
+
+    def clear(self, prefix: bytes) -> None:
+        """Removes every key that begins with this byte."""
 
 
 class Table:
@@ -94,12 +98,12 @@ class Nonces:
     sorted runs, and a repetition across runs is seen when all are merged at the end.
     """
 
-    def __init__(self, scratch: Scratch | None, prefix: bytes, runs: int = 0) -> None:
-        """runs: how many the scratch store has already."""
+    def __init__(self, scratch: Scratch | None, prefix: bytes) -> None:
         self._scratch = scratch
         self._prefix = prefix
         self._pairs: dict[bytes, int] = {}
-        self.runs = runs
+        self.runs: list[bytes] = []
+        """A digest of each run that the scratch store has."""
 
     @property
     def is_full(self) -> bool:
@@ -119,25 +123,31 @@ class Nonces:
         rows = [pair + index.to_bytes(8, "big") for pair, index in sorted(self._pairs.items())]
         self._pairs.clear()
         chunks = [rows[at : at + CHUNK_PAIRS] for at in range(0, len(rows), CHUNK_PAIRS)]
-        puts = {self._key(self.runs, at): b"".join(chunk) for at, chunk in enumerate(chunks)}
-        self.runs += bool(puts)
+        run = len(self.runs)
+        puts = {self._key(run, at): b"".join(chunk) for at, chunk in enumerate(chunks)}
+        if puts:
+            self.runs.append(sha256(b"".join(rows)).digest())
         return puts
+
+    def restore(self, runs: Sequence[bytes]) -> bool:
+        """Whether the scratch store holds runs with these digests; then it continues them."""
+        for run, digest in enumerate(runs):
+            found = sha256()
+            for row in self._rows(run):
+                found.update(row)
+            if found.digest() != digest:
+                return False
+        self.runs = list(runs)
+        return True
 
     def repeated(self) -> Iterator[int]:
         """Leaf indexes of records whose pair an earlier run's record has already."""
-        assert self._scratch is not None or self.runs == 0
         newest = (pair + index.to_bytes(8, "big") for pair, index in sorted(self._pairs.items()))
         before = b""
-        for row in merge(newest, *(self._rows(run) for run in range(self.runs))):
+        for row in merge(newest, *(self._rows(run) for run in range(len(self.runs)))):
             if row[:_PAIR_BYTES] == before:
                 yield int.from_bytes(row[_PAIR_BYTES:], "big")
             before = row[:_PAIR_BYTES]
-
-    def chunks(self) -> Iterable[tuple[bytes, bytes]]:
-        """Everything that the scratch store holds of them."""
-        if self._scratch is None:
-            return ()
-        return self._scratch.scan(self._prefix, bytes([self._prefix[0] + 1]))
 
     def _rows(self, run: int) -> Iterator[bytes]:
         assert self._scratch is not None

@@ -18,27 +18,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-import msgspec
-
 from audit.certified import VoterHistory, judge_certificates
 from audit.findings import Finding
+from audit.progress import MARK, Progress, ProgressRefused, chained, seal, unseal
+from audit.raft_log import RaftLog
 from audit.reading import judged_segments
 from audit.replay import Replay
 from audit.scratch import Scratch, Table
 from audit.segments import Judge, Leaf, judge_at_once, reread
+from audit.stored import KINDS, after, name_of
 from contracts.consortium import check_genesis, next_step, node
 from contracts.machine import Candidate, tip_after
 from ledger import store_keys
-from ledger.blocks import BlockHeader, parse_block_header
+from ledger.blocks import BlockHeader, block_hash
 from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
-from ledger.entries import Step, parse_entry
-from ledger.errors import LedgerError, Malformed
+from ledger.entries import Step
+from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile
 from ledger.records import Record
-from ledger.signatures import verify as verify_signature
-from ledger.statements import entry_hash, proposal_statement
-from ledger.types import Height
+from ledger.types import LeafIndex
+
+PROGRESS_LEAVES = 50_000
+"""How far an audit that can be continued goes on at most before its progress is written."""
 
 FINDINGS_MAX = 1_000
 """An audit that finds more stops there."""
@@ -102,7 +104,8 @@ class Report:
     """What an audit saw. holds: nothing was found.
 
     checkpoint: at the end of the last whole block. certified: the newest valid certificate's.
-    signers: departments whose nodes signed it. steps: name to what was checked, in words.
+    signers: departments whose nodes signed it. resumed_height: up to which an earlier audit that
+    this one continued had checked everything; 0 if none. steps: by name what was checked.
     """
 
     ledger_id: bytes
@@ -112,6 +115,7 @@ class Report:
     root: bytes = b""
     records: int = 0
     time_ms: int = 0
+    resumed_height: int = 0
     certified: Checkpoint | None = None
     signers: tuple[str, ...] = ()
     steps: dict[str, str] = field(default_factory=dict)
@@ -139,10 +143,13 @@ class Audit:
         level: Level = "full",
         remembered: Checkpoint | None = None,
         scratch: Scratch | None = None,
+        secret: bytes | None = None,
         progress: Callable[[str, int], None] = lambda step, done: None,
     ) -> None:
-        """judge: where segments are judged. scratch: an empty store for what outgrows memory.
+        """judge: where segments are judged. scratch: a store for what outgrows memory.
 
+        secret: 32 bytes that seal how far the audit came (`audit.progress`): at the full level it
+        continues the one whose progress the scratch store holds. Without it, the store is empty.
         progress(step, done): called with the number of leaves done.
         """
         self._genesis = genesis
@@ -151,10 +158,14 @@ class Audit:
         self._level = level
         self._remembered = remembered
         self._progress = progress
+        self._scratch = scratch
+        self._secret = secret if level == "full" else None
         self._replay = Replay(genesis, derive=source.whole, scratch=scratch)
         self._tip = self._replay.tip
-        self._block_end: dict[int, tuple[int, bytes] | None] = {}
-        self._voters = VoterHistory(self._replay.tip.voters)
+        self._ends = Table(scratch, store_keys.BLOCK)
+        self._ends_digest = bytes(32)
+        self._saved_size = 0
+        self._voters = VoterHistory([self._replay.tip.voters])
         self._due_steps: dict[int, Step] = {}
         self._attachments = 0
         self.report = Report(genesis.ledger_id, genesis.fingerprint)
@@ -211,9 +222,15 @@ class Audit:
     # Steps 3 to 5.
 
     def _step_ledger(self) -> None:
-        self._block_end = dict.fromkeys(self._heights_of_interest())
+        self._continue()
         deep = self._level != "structure"
-        read = judged_segments(self._source, self._judge, signatures=deep, attachments=deep)
+        read = judged_segments(
+            self._source,
+            self._judge,
+            first=self._tip.tree_size,
+            signatures=deep,
+            attachments=deep,
+        )
         block: list[Leaf] = []
         for segment, judged in read:
             for leaf in reread(segment, judged):
@@ -225,6 +242,7 @@ class Audit:
                 if isinstance(leaf.parsed, BlockHeader):
                     self._block(block, leaf.parsed)
                     block = []
+                    self._save()
             self._progress("ledger", segment.first + len(segment.leaves))
         if block:
             self.report.records += len(block)
@@ -235,14 +253,66 @@ class Audit:
             self._find("record-refused", f"leaf {index}", detail)
         self._report_ledger()
 
-    def _heights_of_interest(self) -> Iterator[int]:
-        """Blocks about which a certificate, an own signature or the memory says something."""
-        if self._remembered is not None:
-            yield self._remembered.height
-        for prefix in (store_keys.CERTIFICATE, store_keys.OWN_SIGNATURE):
-            for key, _ in self._source.scan(prefix, _after(prefix)):
-                if len(key) == 9:
-                    yield store_keys.read_number(key[1:])
+    def _continue(self) -> None:
+        """Takes up the progress that the scratch store holds, if there is any."""
+        if self._scratch is None or self._secret is None:
+            return
+        kept = self._scratch.get(MARK)
+        if not kept:
+            for prefix in (store_keys.STATE_VALUE, store_keys.NONCE, store_keys.BLOCK):
+                self._scratch.clear(prefix)
+            return
+        progress = unseal(kept, self._secret)
+        tip = progress.replayed.tip
+        last = self._source.get(store_keys.leaf_key(LeafIndex(tip.tree_size - 1)))
+        if (
+            progress.ledger_id != self._genesis.ledger_id
+            or progress.whole != self._source.whole
+            or last is None
+            or block_hash(last) != tip.block_hash
+        ):
+            raise ProgressRefused(f"this ledger has no such block {tip.height}: it is another one")
+        self._replay.restore(progress.replayed)
+        for _, end in self._scratch.scan(store_keys.BLOCK, after(store_keys.BLOCK)):
+            self._ends_digest = chained(self._ends_digest, end)
+        if self._ends_digest != progress.ends_digest:
+            raise ProgressRefused("the scratch store holds other blocks than the progress says")
+        self._tip, self._saved_size = tip, tip.tree_size
+        self._voters = VoterHistory(progress.voter_sets, progress.voter_heights)
+        self._due_steps = dict(progress.due_steps)
+        self._attachments = progress.attachments
+        self.report.records, self.report.resumed_height = progress.records, tip.height
+
+    def _save(self) -> None:
+        """After a block: writes what is too much for memory, and how far the audit came."""
+        if self._scratch is None:
+            return
+        due = self._tip.tree_size - self._saved_size >= PROGRESS_LEAVES
+        if not (self._replay.is_full or self._ends.is_full or (due and self._secret is not None)):
+            return
+        puts = self._replay.unsaved() | self._ends.unsaved()
+        puts[MARK] = b""
+        if self._secret is not None and self.report.holds:
+            progress = Progress(
+                version=1,
+                ledger_id=self._genesis.ledger_id,
+                whole=self._source.whole,
+                replayed=self._replay.progress(),
+                records=self.report.records,
+                attachments=self._attachments,
+                ends_digest=self._ends_digest,
+                voter_heights=(0, *self._voters.changes),
+                voter_sets=self._voters.sets,
+                due_steps=tuple(sorted(self._due_steps.items())),
+            )
+            puts[MARK] = seal(progress, self._secret)
+        self._scratch.write(puts)
+        self._saved_size = self._tip.tree_size
+
+    def _end(self, height: int) -> tuple[int, bytes] | None:
+        """Tree size and root after a block; None if there is no such block."""
+        end = self._ends.get(height.to_bytes(8, "big")) if 0 <= height < 1 << 63 else None
+        return None if end is None else (store_keys.read_number(end[:8]), end[8:])
 
     def _report_ledger(self) -> None:
         tip, report = self._tip, self.report
@@ -281,8 +351,9 @@ class Audit:
             hashes = [leaf.leaf_hash for leaf in (*leaves, last)]
             self._tip = tip_after(header, last.data, self._tip.tree().extend(hashes))
         tip = self._tip
-        if tip.height in self._block_end:
-            self._block_end[tip.height] = (tip.tree_size, tip.tree().root())
+        end = tip.tree_size.to_bytes(8, "big") + tip.tree().root()
+        self._ends.update({tip.height.to_bytes(8, "big"): end})
+        self._ends_digest = chained(self._ends_digest, end)
         self._voters.block(header)
 
     def _execute(
@@ -333,17 +404,17 @@ class Audit:
             return  # that is where it was read from
         stored = self._source.get(key)
         if stored is None:
-            self._find("key-missing", f"{place}, {_name(key)}", "it is not in the store")
+            self._find("key-missing", f"{place}, {name_of(key)}", "it is not in the store")
         elif stored != value:
-            self._find("key-differs", f"{place}, {_name(key)}", "the store holds another value")
+            self._find("key-differs", f"{place}, {name_of(key)}", "the store holds another value")
 
     def _step_store(self) -> None:
         for prefix in _DERIVED:
-            count = sum(1 for _ in self._source.scan(prefix, _after(prefix)))
+            count = sum(1 for _ in self._source.scan(prefix, after(prefix)))
             expected = self._replay.counts.get(prefix, 0)
             if count > expected:
                 detail = f"{count - expected} more than follow from the blocks"
-                self._find("key-unexpected", f"{_KINDS[prefix]} keys", detail)
+                self._find("key-unexpected", f"{KINDS[prefix]} keys", detail)
         self._compare_all(store_keys.STATE_VALUE, self._replay.state)
         self._compare_all(store_keys.STATE_PAGE, self._replay.pages)
         if self._source.get(store_keys.TIP_MARK) != self._replay.tip.to_bytes():
@@ -351,129 +422,47 @@ class Audit:
         known = b"".join((*_DERIVED, b"cemopvwx"))
         for key, _ in self._source.scan(b"", b"\xff"):
             if key[0] not in known:
-                self._find("key-unexpected", _name(key), "no such kind of key exists")
+                self._find("key-unexpected", name_of(key), "no such kind of key exists")
         self.report.steps["store"] = "every key follows from the blocks"
 
     def _compare_all(self, prefix: bytes, expected: Table) -> None:
         seen = 0
-        for key, value in self._source.scan(prefix, _after(prefix)):
+        for key, value in self._source.scan(prefix, after(prefix)):
             seen += 1
             right = expected.get(key[1:])
             if right is None:
-                self._find("key-unexpected", _name(key), "it does not follow from the blocks")
+                self._find("key-unexpected", name_of(key), "it does not follow from the blocks")
             elif right != value:
-                self._find("key-differs", _name(key), "the store holds another value")
+                self._find("key-differs", name_of(key), "the store holds another value")
         count = sum(1 for _ in expected.items())
         if seen < count:
-            self._find("key-missing", f"{_KINDS[prefix]} keys", f"{count - seen} missing")
+            self._find("key-missing", f"{KINDS[prefix]} keys", f"{count - seen} missing")
 
     # Step 7.
 
     def _step_agreement(self) -> None:
-        previous, expected = self._log_start()
-        first = expected
-        for key, value in self._source.scan(store_keys.ENTRY, _after(store_keys.ENTRY)):
-            place = f"Raft entry {expected}"
-            if key != store_keys.entry_key(expected):
-                self._find("entry-invalid", place, "the log has a gap")
-                return
-            digest = self._entry(place, expected, value, previous)
-            if digest is None:
-                return
-            previous = digest
-            expected += 1
-        if expected <= self._replay.tip.height:
-            self._find("entry-invalid", f"Raft entry {expected}", "the log ends before the blocks")
-        self._own_signatures()
-        kept = f"{expected - first} entries as their leaders signed them"
-        self.report.steps["agreement"] = kept if first == 1 else f"{kept}, from {first} on"
-
-    def _log_start(self) -> tuple[bytes, int]:
-        """The hash before the first kept entry, and that entry's index."""
-        stored = self._source.get(store_keys.FIRST_ENTRY_MARK)
-        if stored is None:
-            return self._genesis.ledger_id, 1
-        try:
-            index, _, digest = msgspec.msgpack.decode(stored, type=tuple[int, int, bytes])
-        except msgspec.MsgspecError as error:
-            self._find("mark-invalid", "mark first-entry", str(error))
-            return self._genesis.ledger_id, 1
-        if self._entry_hash(index) != digest:
-            self._find("mark-invalid", "mark first-entry", "no block was made of that entry")
-        return digest, index + 1
-
-    def _entry_hash(self, height: int) -> bytes | None:
-        """Of the entry that a block was made of, as the leaves say; None if there is no block."""
-        place = self._source.get(store_keys.block_key(Height(height)))
-        leaf = None if place is None else self._source.get(store_keys.LEAF + place)
-        if leaf is None:
-            return None
-        try:
-            return parse_block_header(leaf).entry_hash
-        except Malformed:
-            return None
-
-    def _entry(self, place: str, index: int, value: bytes, previous: bytes) -> bytes | None:
-        """An entry's hash if it is right; None ends the walk."""
-        try:
-            (term, own_index, data, proposer, signature), digest = msgspec.msgpack.decode(
-                value, type=tuple[tuple[int, int, bytes, bytes, bytes], bytes]
-            )
-        except msgspec.MsgspecError as error:
-            self._find("entry-invalid", place, str(error))
-            return None
-        spelled = msgspec.msgpack.encode(((term, own_index, data, proposer, signature), digest))
-        state = node(self._replay.view(), proposer)
-        statement = proposal_statement(
-            self._genesis.ledger_id, term=term, index=index, previous_hash=previous, data=data
+        log = RaftLog(
+            self._source,
+            self._genesis.ledger_id,
+            tip_height=self._replay.tip.height,
+            view=self._replay.view(),
+            due_steps=self._due_steps,
+            voters=self._voters,
+            block_end=self._end,
+            find=self._find,
         )
-        made = entry_hash(
-            self._genesis.ledger_id, term=term, index=index, previous_hash=previous, data=data
-        )
-        if spelled != value or own_index != index or made != digest:
-            self._find("entry-invalid", place, "its hash or place is wrong")
-            return None
-        if (
-            state is None
-            or state.since_height >= index
-            or not verify_signature(state.description.proposal_key, statement, signature)
-        ):
-            self._find("entry-invalid", place, "its proposer did not sign it")
-        if index <= self._replay.tip.height and self._entry_hash(index) != digest:
-            self._find("entry-invalid", place, "its block was made of another entry")
-        try:
-            step = parse_entry(data).step
-        except Malformed as error:
-            self._find("entry-invalid", place, str(error))
-            return digest
-        executed = step if step == self._due_steps.get(index) else None
-        if index <= self._replay.tip.height and executed != self._voters.step_at(index):
-            self._find("entry-invalid", place, "its block changed the voters in another way")
-        return digest
-
-    def _own_signatures(self) -> None:
-        for key, value in self._source.scan(
-            store_keys.OWN_SIGNATURE, _after(store_keys.OWN_SIGNATURE)
-        ):
-            place = _name(key)
-            try:
-                height, size, root, _, _ = msgspec.msgpack.decode(
-                    value, type=tuple[int, int, bytes, int, bytes]
-                )
-            except msgspec.MsgspecError as error:
-                self._find("mark-invalid", place, str(error))
-                continue
-            if self._block_end.get(height) != (size, root):
-                self._find("mark-invalid", place, "it is on another block than the store holds")
+        kept = log.check()
+        if kept is not None:
+            self.report.steps["agreement"] = kept
 
     # Steps 8 and 9.
 
     def _step_certificates(self) -> None:
         made = judge_certificates(
-            self._source.scan(store_keys.CERTIFICATE, _after(store_keys.CERTIFICATE)),
+            self._source.scan(store_keys.CERTIFICATE, after(store_keys.CERTIFICATE)),
             ledger_id=self._genesis.ledger_id,
             history=self._voters,
-            block_end=self._block_end,
+            block_end=self._end,
         )
         for finding in made.findings:
             self._find(finding.code, finding.place, finding.detail)
@@ -503,48 +492,13 @@ class Audit:
             self.report.steps["memory"] = "no earlier checkpoint is remembered"
             return
         place = f"block {seen.height}"
-        end = self._block_end.get(seen.height)
+        end = self._end(seen.height)
         if end is None:
             self._find("ledger-shorter", place, f"the ledger ends at {self.report.height}")
         elif end != (seen.tree_size, seen.root):
             self._find("ledger-forked", place, "it is another block than the one seen earlier")
         else:
             self.report.steps["memory"] = f"continues the checkpoint of height {seen.height}"
-
-
-_KINDS = {
-    store_keys.ATTACHED: "attachment",
-    store_keys.BLOCK: "block",
-    store_keys.CERTIFICATE: "certificate",
-    store_keys.DOCUMENT: "document",
-    store_keys.ENTRY: "Raft entry",
-    store_keys.LIST_ITEM: "list item",
-    store_keys.LEAF: "leaf",
-    store_keys.MARK: "mark",
-    store_keys.NONCE: "nonce",
-    store_keys.OWN_SIGNATURE: "own signature",
-    store_keys.STATE_PAGE: "state page",
-    store_keys.RECORD: "record",
-    store_keys.TILE: "tile",
-    store_keys.STATE_VALUE: "state value",
-    store_keys.PROMISE: "promise",
-    store_keys.EVIDENCE: "evidence",
-}
-
-
-def _name(key: bytes) -> str:
-    """A stored key for a person."""
-    kind = _KINDS.get(key[:1])
-    if kind is None:
-        return f"key {key[:40].hex()}"
-    rest = key[1:]
-    if len(rest) == 8 and key[:1] not in (store_keys.STATE_PAGE, store_keys.STATE_VALUE):
-        return f"{kind} {store_keys.read_number(rest)}"
-    return f"{kind} {rest[:40].hex()}"
-
-
-def _after(prefix: bytes) -> bytes:
-    return bytes([prefix[0] + 1])
 
 
 def _difference(made: BlockHeader, said: BlockHeader) -> str:

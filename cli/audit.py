@@ -7,7 +7,9 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from audit.memory import CheckpointMemory, MemoryDamaged, default_folder
+from audit.progress import ProgressRefused
 from audit.sources.opening import open_ledger
+from audit.sources.scratch_folder import ScratchFolder
 from audit.verify import STEPS, Audit, Level, Report, Source, Unreadable
 from audit.workers import Cluster, Cores
 from cli.client import node_options
@@ -48,6 +50,12 @@ def audit() -> None:
     default=None,
     help="Judge segments on the Dask cluster whose scheduler is at tcp://HOST:PORT.",
 )
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder that keeps how far the audit came, so that the same command continues it.",
+)
 @node_options
 @JsonOption
 def verify(
@@ -57,6 +65,7 @@ def verify(
     memory: Path | None,
     forget: bool,
     dask: str | None,
+    resume: Path | None,
     url: str,
     token: str | None,
     as_json: bool,
@@ -68,6 +77,8 @@ def verify(
     """
     del url
     self_test()
+    if resume is not None and level != "full":
+        raise Failure("only a full verification can be resumed", "Leave --level or --resume out.")
     try:
         genesis = parse_genesis_file(genesis_path.read_bytes())
     except LedgerError as error:
@@ -79,7 +90,7 @@ def verify(
             report = _run(genesis, source, remembered, level=level, dask=dask, quiet=as_json)
     except Unreadable as error:
         raise Failure(str(error), UNREADABLE) from None
-    except MemoryDamaged as error:
+    except (MemoryDamaged, ProgressRefused) as error:
         raise Failure(str(error), error.remedy) from None
     if report.holds and report.certified is not None and level == "full" and not forget:
         kept.remember(report.certified)
@@ -104,10 +115,13 @@ def _run(
     *,
     level: Level,
     dask: str | None = None,
+    resume: Path | None = None,
+    secret: bytes | None = None,
     quiet: bool,
 ) -> Report:
     with (
         Cores() if dask is None else Cluster(dask) as judge,
+        ScratchFolder(resume) as scratch,
         Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -123,13 +137,22 @@ def _run(
             progress.update(task, description=f"{step}: {done} leaves")
 
         return Audit(
-            genesis, source, judge=judge, level=level, remembered=remembered, progress=advance
+            genesis,
+            source,
+            judge=judge,
+            level=level,
+            remembered=remembered,
+            scratch=scratch,
+            secret=secret,
+            progress=advance,
         ).run()
 
 
 def _show(target: str, report: Report) -> None:
     console.print(f"ledger      {report.ledger_id.hex()}", markup=False)
     console.print(f"fingerprint {report.fingerprint}  (compare it by telephone)", markup=False)
+    if report.resumed_height:
+        console.print(f"resumed     after block {report.resumed_height}", markup=False)
     for number, name in enumerate(STEPS, start=1):
         words = report.steps.get(name)
         state = "ok  " if words is not None and report.holds else "    "
@@ -161,6 +184,7 @@ def _as_json(target: str, report: Report) -> dict[str, Any]:
         "root": report.root.hex(),
         "records": report.records,
         "time_ms": report.time_ms,
+        "resumed_height": report.resumed_height,
         "certified_height": None if certified is None else certified.height,
         "signed_by": list(report.signers),
         "steps": report.steps,

@@ -14,17 +14,25 @@ WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 BLOCK_CACHE_BYTES = 32 * 1024 * 1024
 
 
+_SIGN = "concordat-audit-progress"
+"""A file that says what a kept folder is for: no other folder is ever written to."""
+
+
 class ScratchFolder:
     """Use as a context manager. A temporary folder is removed at its end."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """folder: to be kept; None for a temporary one. Raises Unreadable."""
-        self._temporary = None if folder else Path(tempfile.mkdtemp(prefix="concordat-audit-"))
+        """folder: to be kept, new or from an earlier audit; None for a temporary one.
+
+        Raises Unreadable if it is none of these.
+        """
+        self._kept = folder is not None
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="concordat-audit-"))
         try:
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+            if self._kept:
+                _claim(self._folder)
             self._db: Any = plyvel.DB(
-                str(folder or self._temporary),
+                str(self._folder / "scratch"),
                 create_if_missing=True,
                 write_buffer_size=WRITE_BUFFER_BYTES,
                 lru_cache_size=BLOCK_CACHE_BYTES,
@@ -32,7 +40,7 @@ class ScratchFolder:
             )
         except (plyvel.Error, OSError) as error:
             self._remove()
-            raise Unreadable(f"there is no scratch store at {folder}: {error}") from None
+            raise Unreadable(f"there is no scratch store in {folder}: {error}") from None
 
     def __enter__(self) -> "ScratchFolder":
         return self
@@ -53,10 +61,27 @@ class ScratchFolder:
 
     def write(self, puts: Mapping[bytes, bytes]) -> None:
         """Writes all of them at once; to disk, if the folder is to be kept."""
-        with self._db.write_batch(sync=self._temporary is None) as batch:
+        with self._db.write_batch(sync=self._kept) as batch:
             for key, value in puts.items():
                 batch.put(key, value)
 
+    def clear(self, prefix: bytes) -> None:
+        """Removes every key that begins with this byte."""
+        with (
+            self._db.iterator(prefix=prefix, include_value=False) as keys,
+            self._db.write_batch(transaction=True) as batch,
+        ):
+            for key in keys:
+                batch.delete(key)
+
     def _remove(self) -> None:
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        if not self._kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _claim(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / _SIGN).exists():
+        if any(folder.iterdir()):
+            raise Unreadable(f"{folder} is neither empty nor the progress of an earlier audit")
+        (folder / _SIGN).touch()

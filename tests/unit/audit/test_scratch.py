@@ -33,6 +33,9 @@ class Memory:
         self.values.update(puts)
         self.writes += 1
 
+    def clear(self, prefix: bytes) -> None:
+        self.values = {key: value for key, value in self.values.items() if key[:1] != prefix}
+
 
 @pytest.fixture
 def tight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +73,7 @@ def test_a_nonce_that_comes_again_is_seen_at_once_or_in_the_end() -> None:
         nonces.add(bytes(32), nonce, index)
         if nonces.is_full:
             store.write(nonces.unsaved())
-    assert nonces.runs == 5
+    assert len(nonces.runs) == 5
     assert sorted(nonces.repeated()) == [19, 20, 21, 22]
     assert nonces.seen(bytes(32), bytes(15) + bytes([3]))
     assert not nonces.seen(bytes([1]) * 32, bytes(15) + bytes([3]))
@@ -86,7 +89,7 @@ def test_a_ledger_is_judged_alike_with_almost_nothing_in_memory(tmp_path: Path) 
     branch.block(asked)
     approval = GrantApprove(asked.record_id)
     branch.block(consortium.record("health", "grant.approve", approval, created_ms=START_MS + 9))
-    for start in range(0, 10):
+    for start in range(10):
         branch.block(receipts(consortium, "health", asked.record_id, range(start, start + 1)))
     branch.certify(("health",))
     with ScratchFolder(tmp_path / "scratch") as scratch:
