@@ -58,7 +58,7 @@ def draw(sharing: Sharing, *, title: str, note: str) -> bytes:
     y = _TOP
     for department in sharing.departments:
         group = _Group(sharing, department, [g for g in drawn if g["provider"] == department], y)
-        if group.datasets:
+        if group.datasets or group.unshared:
             parts += group.shapes(colours[department])
             arrows += group.arrows
             places |= group.places
@@ -87,14 +87,18 @@ def draw(sharing: Sharing, *, title: str, note: str) -> bytes:
 class _Group:
     """A department with its datasets and their grants, from `top` downwards.
 
-    places: the middle of each dataset's line.
+    datasets: those that are shared or derived; unshared: how many others there are. places: the
+    middle of each dataset's line.
     """
 
     def __init__(
         self, sharing: Sharing, department: str, grants: list[dict[str, Any]], top: int
     ) -> None:
         self._department, self._sharing, self._top = department, sharing, top
-        self.datasets = [name for name in sharing.datasets if name.split("/")[0] == department]
+        published = [name for name in sharing.datasets if name.split("/")[0] == department]
+        shared = {grant["dataset"] for grant in grants}
+        self.datasets = [name for name in published if name in shared or sharing.origins(name)]
+        self.unshared = len(published) - len(self.datasets)
         self.arrows: list[_Arrow] = []
         self.places: dict[str, int] = {}
         y = top + _HEAD + 6
@@ -107,7 +111,7 @@ class _Group:
                 self.arrows.append(_Arrow(grant, stands, y + _ROW // 2))
                 y += _ROW
             y += 6
-        self.bottom = y
+        self.bottom = y + (_ROW if self.unshared else 0)
 
     def shapes(self, colour: str) -> Iterator[str]:
         """The group's box, names, and a line of words for each grant."""
@@ -125,6 +129,10 @@ class _Group:
             yield f'<circle cx="{_LEFT + 16}" cy="{y}" r="4" fill="{colour}"/>'
             yield _text(_LEFT + 28, y + 4, _cut(name.split("/")[1], 40), "dataset" + ended)
             yield _text(_LEFT + _GROUP_WIDTH - 12, y + 4, words, "note", anchor="end")
+        if self.unshared:
+            some = "dataset" if self.unshared == 1 else "datasets"
+            words = f"{self.unshared} {some} that nobody asked for"
+            yield _text(_LEFT + 28, self.bottom - _ROW // 2, words, "note")
         for arrow in self.arrows:
             ended = "" if arrow.stands else "ended"
             purpose = arrow.grant["purpose"].split(":")[-1]

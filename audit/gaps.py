@@ -47,6 +47,7 @@ GAPS: dict[str, str] = {
     "receipted-twice": "The provider receipted one exchange twice.",
     "acknowledged-twice": "The consumer acknowledged one exchange twice.",
     "voided-and-acknowledged": "The provider took it back; the consumer acknowledged it.",
+    "voided-twice": "The provider took one exchange back twice.",
     "void-without-receipt": "The provider took back an exchange that it never receipted.",
     "other-counts": "A line's rows or bytes are not the sum of its items'.",
     "wrong-item": "An item is none that belongs into its record.",
@@ -269,6 +270,9 @@ def _take(
                 halves.acknowledgement = (item, place)
             case Void():
                 found.voids += 1
+                if halves.void is not None:
+                    gap("voided-twice", item.exchange_id, _also(halves.void[1]))
+                    continue
                 halves.void = (item, place)
     if isinstance(line, ReceiptLine):
         receipts = [item for item in parsed if isinstance(item, Receipt)]

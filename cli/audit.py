@@ -156,7 +156,8 @@ def _show(target: str, report: Report) -> None:
     for number, name in enumerate(STEPS, start=1):
         words = report.steps.get(name)
         state = "ok  " if words is not None and report.holds else "    "
-        console.print(f"{number}  {name:13} {state}{words or 'not reached'}", markup=False)
+        missing = "not in this source: a data directory has it" if report.holds else "not reached"
+        console.print(f"{number}  {name:13} {state}{words or missing}", markup=False)
     for finding in report.findings:
         explained = finding.explanation
         console.print(f"\nFOUND {finding.code} at {finding.place}", markup=False)

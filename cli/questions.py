@@ -1,6 +1,7 @@
 """`concordat audit ask`, `sql` and `tables`: questions about a ledger."""
 
 import csv
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -333,5 +334,21 @@ def show_answer(
         writer.writerows(answer.rows)
         errors.print(words, markup=False)
         return
-    table(title, answer.columns, answer.rows)
+    table(
+        title,
+        [column.removesuffix("_ms") for column in answer.columns],
+        [
+            [_for_people(*cell) for cell in zip(answer.columns, row, strict=True)]
+            for row in answer.rows
+        ],
+    )
     console.print(words, markup=False)
+
+
+def _for_people(column: str, value: Any) -> Any:
+    """Times in UTC, ids by their beginning; programs get them whole, as JSON, CSV or Parquet."""
+    if column.endswith("_ms") and isinstance(value, int):
+        return moment(value).removesuffix(" UTC")
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return f"{value[:16]}…"
+    return value

@@ -11,10 +11,14 @@ from rich.table import Table
 
 JsonOption = click.option("--json", "as_json", is_flag=True, help="One JSON value instead.")
 
+WIDTH_MAX = 1_000
+"""Limit of a table's columns of text, where the output is no screen."""
+
 UNREADABLE = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
 """What to do about an auditor's target that cannot be read."""
 
 console = Console(highlight=False, soft_wrap=True)
+_unbounded = Console(highlight=False, width=WIDTH_MAX)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -38,13 +42,13 @@ def emit_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table for people."""
+    """A table for people; as wide as it needs to be where no screen bounds it."""
     shown = Table(title=title, title_justify="left")
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*(_text(value) for value in row))
-    console.print(shown)
+    (console if console.is_terminal else _unbounded).print(shown)
 
 
 def fields(title: str, values: Mapping[str, Any]) -> None:

@@ -2,20 +2,22 @@
 
 A restart closes every release window (promise P2). An exchange that was prepared and is not known
 to be finished is looked up in the ledger from the height at which it was prepared: no receipt,
-nothing to do; acknowledged by its consumer, it arrived; otherwise its receipt is voided, with what
-went out unknown and counted as nothing.
+nothing to do; acknowledged by its consumer, it arrived; voided before the end, that stands;
+otherwise its receipt is voided, with what went out unknown and counted as nothing.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from contracts.exchanges import Acknowledgement, Receipt, parse_item
+from contracts.exchanges import Acknowledgement, Receipt, Void, parse_item
 from ledger import store_keys
 from ledger.attachments import parse_items
 from ledger.blocks import parse_any_leaf
 from ledger.records import Record, RecordLeaf, parse_leaf
 from ledger.types import Height, LeafIndex
 from node.ports import StoreReader
+
+_HALVES = ("exchange.receipts", "exchange.acknowledgements", "exchange.voids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Unfinished:
 def receipts_to_void(
     reader: StoreReader, unfinished: Mapping[bytes, Unfinished], *, department: str
 ) -> dict[bytes, bytes]:
-    """Exchange id to the record of its receipt, for those that nobody acknowledged."""
+    """Exchange id to the record of its receipt, for those neither acknowledged nor voided."""
     if not unfinished:
         return {}
     since = min(each.since_height for each in unfinished.values())
@@ -41,20 +43,22 @@ def receipts_to_void(
             if isinstance(item, Receipt) and record.header.department == department:
                 if item.exchange_id in unfinished:
                     found[item.exchange_id] = record.record_id
-            elif isinstance(item, Acknowledgement):
+            elif isinstance(item, Acknowledgement) or (
+                isinstance(item, Void) and record.header.department == department
+            ):
                 found.pop(item.exchange_id, None)
     return found
 
 
 def _exchange_records(reader: StoreReader, *, since_height: int) -> Iterator[Record]:
-    """Records of receipts and acknowledgements after a height, in order, with their items."""
+    """Records of exchanges' halves after a height, in order, with their items."""
     place = reader.get(store_keys.block_key(Height(since_height))) if since_height else None
     start = 0 if place is None else store_keys.read_number(place)
     for key, leaf in reader.scan(store_keys.leaf_key(LeafIndex(start)), b"m"):
         if not isinstance(parse_any_leaf(leaf), RecordLeaf):
             continue
         record = parse_leaf(leaf)
-        if record.header.kind not in ("exchange.receipts", "exchange.acknowledgements"):
+        if record.header.kind not in _HALVES:
             continue
         attached = reader.get(store_keys.attached_key(LeafIndex(store_keys.read_number(key[1:]))))
         if attached is not None:

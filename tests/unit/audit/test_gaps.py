@@ -181,6 +181,7 @@ def test_each_other_gap_is_found_by_its_code() -> None:
     book.provide([8], rows=99)
     book.acknowledge([8])
     book.void([5, 6])
+    book.void([6], delivered_bytes=1)
     void = encode(forms.Void(number(9), bytes(32), 0, "none"))
     book.provide([], items=(void,), rows=0)
     found = book.later()
@@ -191,6 +192,7 @@ def test_each_other_gap_is_found_by_its_code() -> None:
             ("acknowledged-twice", number(3)),
             ("voided-and-acknowledged", number(4)),
             ("void-without-receipt", number(7)),
+            ("voided-twice", number(6)),
             ("other-counts", b""),
             ("wrong-item", number(9)),
             ("other-counts", b""),
@@ -202,6 +204,7 @@ def test_every_code_is_provoked_by_some_test() -> None:
     provoked = {"unacknowledged", "without-receipt", "other-request", "other-response"}
     provoked |= {"receipted-twice", "other-receipt", "acknowledged-twice", "other-counts"}
     provoked |= {"voided-and-acknowledged", "void-without-receipt", "wrong-item", "outside-hours"}
+    provoked |= {"voided-twice"}
     assert set(GAPS) == provoked
 
 

@@ -253,8 +253,9 @@ def test_the_picture_draws_and_names_everything_and_is_always_the_same(sharing: 
     root = ElementTree.fromstring(picture)
     words = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "<Sharing> & more" in words
-    for name in sharing.datasets:
-        assert name.split("/")[1] in words
+    asked_for = {grant["dataset"].split("/")[1] for grant in sharing.grants.values()}
+    assert asked_for < set(words) and "tenants" in words
+    assert words.count("1 dataset that nobody asked for") == 2
     titles = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}title")]
     for grant_id in sharing.grants:
         assert any(grant_id in title for title in titles)

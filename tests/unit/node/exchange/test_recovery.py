@@ -22,7 +22,7 @@ def recorder(tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "data")
 
 
-def test_only_receipts_that_nobody_acknowledged_are_voided(recorder: Recorder) -> None:
+def test_only_receipts_neither_acknowledged_nor_voided_are_voided(recorder: Recorder) -> None:
     consortium = recorder.consortium
     recorder.put(dataset(consortium, "health", "table"))
     asked = grant_request(consortium, "housing", "health", "table")
@@ -44,8 +44,16 @@ def test_only_receipts_that_nobody_acknowledged_are_voided(recorder: Recorder) -
         )
     )
     assert isinstance(outcome, ports.Accepted)
+    taken_back = encode(exchanges.Void(exchange_id(4), batch.record_id, 0, "revoked"))
+    voids = exchanges.Voids((exchanges.Line(asked.record_id, 1, items_root([taken_back])),))
+    outcome = recorder.put(
+        consortium.record(
+            "health", "exchange.voids", voids, items=(taken_back,), created_ms=START_MS + 9_000
+        )
+    )
+    assert isinstance(outcome, ports.Accepted)
     under_way = Unfinished(asked.record_id, since)
-    unfinished = {exchange_id(number): under_way for number in (1, 3, 99)}
+    unfinished = {exchange_id(number): under_way for number in (1, 3, 4, 99)}
     found = receipts_to_void(recorder.store, unfinished, department="health")
     assert found == {exchange_id(3): batch.record_id}
     assert receipts_to_void(recorder.store, {}, department="health") == {}
