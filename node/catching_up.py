@@ -160,8 +160,17 @@ class CatchingUp:
         From anyone who was not asked, or who proves nothing, they are none; the next member is
         asked then, after ASK_AGAIN_TICKS.
         """
+        if sender != self._asked or message.height != self._proved_end().height:
+            return ()
+        found = self.take(message)
+        if found and not isinstance(found, Contradicted):
+            self._asked = None
+        return found
+
+    def take(self, message: CertifiedBlocks) -> tuple[ProvedBlock, ...] | Contradicted:
+        """The same for blocks from anyone at all, who need not have been asked."""
         start = self._proved_end()
-        if sender != self._asked or message.height != start.height:
+        if message.height != start.height:
             return ()
         try:
             end, proved, certificate = prove(self._ledger_id, start, message)
@@ -169,11 +178,15 @@ class CatchingUp:
         except (Malformed, ProofMismatch, CertificateRefused):
             self._turn += 1
             return self._contradicted(start, message) or ()
-        self._asked = None
         self._end = end
         self.waiting.extend(proved)
         self._waiting_bytes += sum(len(raw) for block in proved for raw in block.records)
         return proved
+
+    def next_question(self) -> BlocksWanted:
+        """What anyone would be asked who has newer blocks."""
+        end = self._proved_end()
+        return BlocksWanted(end.height, end.tree.size)
 
     def _contradicted(self, start: _End, message: CertifiedBlocks) -> Contradicted | None:
         """Whether the certificate itself, good by the voters here, proves another branch."""

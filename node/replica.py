@@ -29,13 +29,14 @@ from ledger.types import Height, NodeId
 from node import ports
 from node.barriers import Barriers
 from node.block_server import BlockServer
-from node.catching_up import CatchingUp, Contradicted
+from node.catching_up import CatchingUp, Contradicted, ProvedBlock
 from node.chain import Chain
 from node.clocks import PeerClocks
 from node.cosigning import Cosigning
 from node.evidence import of_consensus
 from node.execution import Execution
 from node.intake import Intake
+from node.jobs import Job, Jobs
 from node.leading import Leading
 from node.membership import Membership
 from node.messages import (
@@ -49,7 +50,6 @@ from node.messages import (
     ForwardRefused,
     PeerMessage,
     Remembered,
-    SignedCheckpoint,
     is_known_to,
 )
 from node.peer_memory import PeerMemory, Promise
@@ -63,14 +63,6 @@ CERTIFICATE_WANTED_TICKS = 20
 
 TRIM_STEP = 100
 """Raft entries that are removed at a time, at least; fewer if fewer are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What a `Verify` effect was for: records by their bytes, or cosignatures."""
-
-    raws: tuple[bytes, ...]
-    cosigned: tuple[tuple[NodeId, SignedCheckpoint], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +118,7 @@ class Replica:
         self._catching_up = CatchingUp(self._ledger_id, node_id, self.chain, check)
         self._intake, self._leading, self._execution = self._parts()
         self._barriers = Barriers()
-        self._jobs: dict[int, _Job] = {}
-        self._next_token = 1
+        self._jobs = Jobs()
         self._known_leader: NodeId | None = None
         self._ticks = 0
         self._versions: dict[NodeId, int] = {}
@@ -222,9 +213,11 @@ class Replica:
             case CertificateWanted():
                 self._show_certificate(sender, Height(message.height))
             case BlocksWanted():
-                self._serve_blocks(sender, message)
+                answer = self.blocks_for(sender, message)
+                if answer is not None:
+                    self._send(sender, answer)
             case CertifiedBlocks():
-                self._receive_blocks(sender, message)
+                self._take_blocks(self._catching_up.receive(sender, message))
             case _:
                 self._receive_consensus(sender, message)
         self._turn()
@@ -278,7 +271,7 @@ class Replica:
 
     def verified(self, token: int, results: Sequence[bool]) -> None:
         """The signatures of a `Verify` effect are checked: one result a job, in order."""
-        job = self._jobs.pop(token)
+        job = self._jobs.done(token)
         if job.cosigned:
             for (node_id, signed), valid in zip(job.cosigned, results, strict=True):
                 self._after_gathering += self._cosigning.checked(node_id, signed, valid=valid)
@@ -320,6 +313,28 @@ class Replica:
         self._leading.hand_over()
         self._turn()
 
+    def blocks_for(self, peer: NodeId, wanted: BlocksWanted) -> CertifiedBlocks | None:
+        """What a member that is behind is given; None: nothing, or not now."""
+        if wanted.height > self._durable.height:
+            return None
+        return self._block_server.answer(peer, wanted, self._durable.certificate)
+
+    def blocks_wanted(self) -> BlocksWanted | None:
+        """What anyone may be asked while no voter answers this node; None: nobody has to be."""
+        if self.standing is not Standing.ASKING or self.catches_up:
+            return None
+        return self._catching_up.next_question()
+
+    def fetched(self, message: CertifiedBlocks) -> bool:
+        """Blocks came from outside the ledger, for `blocks_wanted`; whether they prove themselves.
+
+        They are executed like any others; that promises nobody anything.
+        """
+        self._take_blocks(self._catching_up.take(message))
+        news = self.catches_up
+        self._turn()
+        return news
+
     def effects(self) -> list[ports.Effect]:
         """What the shell has to do now; each effect is handed out once."""
         effects, self._effects = self._effects, []
@@ -353,6 +368,11 @@ class Replica:
     def leads(self) -> bool:
         """Whether this node leads."""
         return self.raft.role is Role.LEADER
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether certified blocks wait to be executed."""
+        return bool(self._catching_up.waiting)
 
     @property
     def idle(self) -> bool:
@@ -459,13 +479,7 @@ class Replica:
     def _verify_records(
         self, raws: tuple[bytes, ...], signatures: tuple[ports.SignatureJob, ...]
     ) -> None:
-        self._verify(_Job(raws, ()), signatures)
-
-    def _verify(self, job: _Job, signatures: tuple[ports.SignatureJob, ...]) -> None:
-        token = self._next_token
-        self._next_token += 1
-        self._jobs[token] = job
-        self._effects.append(ports.Verify(token, signatures))
+        self._effects.append(self._jobs.begin(Job(raws, ()), signatures))
 
     def _settle(self, record_id: bytes, outcome: ports.Accepted | ports.Rejected) -> None:
         self._after_gathering.append(ports.Settled(record_id, outcome))
@@ -476,7 +490,8 @@ class Replica:
         jobs = self._cosigning.jobs()
         if jobs:
             cosigned = tuple((node_id, signed) for node_id, signed, _ in jobs)
-            self._verify(_Job((), cosigned), tuple(job for _, _, job in jobs))
+            signatures = tuple(job for _, _, job in jobs)
+            self._effects.append(self._jobs.begin(Job((), cosigned), signatures))
 
     def _certify(self) -> None:
         """Assembles and keeps the newest certificate there is."""
@@ -510,14 +525,7 @@ class Replica:
         if last - self.raft.compacted_index >= min(TRIM_STEP, max(kept, 1)):
             self.raft.compact(last)
 
-    def _serve_blocks(self, peer: NodeId, wanted: BlocksWanted) -> None:
-        if wanted.height <= self._durable.height:
-            answer = self._block_server.answer(peer, wanted, self._durable.certificate)
-            if answer is not None:
-                self._send(peer, answer)
-
-    def _receive_blocks(self, sender: NodeId, message: CertifiedBlocks) -> None:
-        found = self._catching_up.receive(sender, message)
+    def _take_blocks(self, found: tuple[ProvedBlock, ...] | Contradicted) -> None:
         if isinstance(found, Contradicted):
             self._alarm(self._cosigning.contradicts(found.certificate, found.ours, found.path))
             self._end(Standing.CONTRADICTED, "a certificate contradicts this node's ledger")

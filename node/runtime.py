@@ -36,7 +36,7 @@ from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreBehind, 
 from node.events import Events
 from node.identity import Identity, destroy_keys, load_identity, mark_spent, read_spent
 from node.intake import IntakeLimits
-from node.messages import PEER_MESSAGE, stale_kind
+from node.messages import PEER_MESSAGE, CertifiedBlocks, stale_kind
 from node.peers import Peer, PeerLimits, PeerNetwork, RpcError
 from node.peers.rpc import Part, RpcHandler
 from node.raft_log import read_hard_state
@@ -287,6 +287,17 @@ class Node:
                 return await future
         except TimeoutError:
             return None
+
+    def fetched(self, blocks: CertifiedBlocks) -> bool:
+        """Blocks came from outside the ledger; whether they prove themselves."""
+        news = False
+
+        def give() -> None:
+            nonlocal news
+            news = self.replica.fetched(blocks)
+
+        self._input(give)
+        return news
 
     # Effects.
 

@@ -18,6 +18,7 @@ from node.exchange.consumer import Consumer
 from node.exchange.provider import Provider
 from node.exchange.sources.registry import load_sources
 from node.exchange.vault import Vault
+from node.fetching import BLOCKS, Fetching
 from node.http.app import make_app
 from node.runtime import Node
 from node.service import Service
@@ -46,16 +47,19 @@ async def running(config: Config) -> AsyncIterator[Service]:
     node = Node(config)
     try:
         service = _assemble(node, config)
+        fetching = Fetching(node)
     except BaseException:
         await node.stop()
         raise
     try:
-        await node.start({"exchange": service.provider.serve})
+        await node.start({"exchange": service.provider.serve, BLOCKS: fetching.serve})
+        fetching.start()
         service.provider.recover()
         service.approver.start()
         service.witnessed.start()
         yield service
     finally:
+        await fetching.stop()
         await service.witnessed.stop()
         if node.failed is None or not node.failed.done():
             await service.approver.stop()

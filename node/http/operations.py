@@ -122,6 +122,11 @@ def _waits_for(service: ServiceDep) -> str | None:
         return None
     connected = len(node.network.connected) if node.network is not None else 0
     needed = len(node.tip().voters.voters) // 2
+    if node.standing is Standing.ASKING and connected == 0 < needed:
+        return (
+            f"{needed} peers have to be reached to elect a leader, none of those that this node's "
+            "ledger names can be; if all have been replaced, add a present member to [peers]"
+        )
     if connected < needed:
         return f"{needed} peers have to be reached to elect a leader, {connected} are"
     if node.standing is Standing.ASKING:

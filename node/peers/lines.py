@@ -147,3 +147,15 @@ class Line:
             frames < self._limits.queue_messages_max
             and self.bytes_total + len(data) <= self._limits.queue_bytes_max
         )
+
+
+async def close_gently(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
+    """Lets what was written go out, for a while; then ends the connection."""
+    writer.close()
+    try:
+        async with asyncio.timeout(limits.close_s):
+            await writer.wait_closed()
+    except (OSError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        writer.transport.abort()

@@ -28,8 +28,9 @@ from node.peers.frames import (
     read_frame,
     read_size,
 )
-from node.peers.lines import Line, Peer, PeerLimits
+from node.peers.lines import Line, Peer, PeerLimits, close_gently
 from node.peers.rpc import PeerUnavailable, RpcClient, RpcHandler, RpcServer
+from node.peers.strangers import ask_stranger
 from node.peers.tls import add_anchor, make_context, peer_key
 
 SOFTWARE = "concordat/0.1"
@@ -196,6 +197,20 @@ class PeerNetwork:
         finally:
             await answer.aclose()
 
+    async def ask_stranger(
+        self, address: str, method: str, body: bytes, *, timeout_s: float
+    ) -> bytes:
+        """The answer of whoever is at an address. Raises RpcError, PeerUnavailable."""
+        return await ask_stranger(
+            address,
+            method,
+            body,
+            tls_seed=self._tls_seed,
+            hello=self._hello("rpc"),
+            limits=self._limits,
+            timeout_s=timeout_s,
+        )
+
     async def _rpc_client(self, line: Line) -> RpcClient:
         async with line.rpc_lock:
             if line.rpc is None or line.rpc.closed:
@@ -327,7 +342,7 @@ class PeerNetwork:
             await asyncio.gather(hearing, bulk, return_exceptions=True)
             if not writer.is_closing():
                 writer.write(line.small.drain())
-            await _close(writer, self._limits)
+            await close_gently(writer, self._limits)
 
     async def _speak_at_length(self, line: Line) -> None:
         """Sends large messages, one at a time, as long as the small ones have their connection.
@@ -393,7 +408,7 @@ class PeerNetwork:
             pass
         finally:
             with contextlib.suppress(asyncio.CancelledError):
-                await _close(writer, self._limits)
+                await close_gently(writer, self._limits)
             self._tasks.discard(task)
             for tasks in self._accepted_from.values():
                 if task in tasks:
@@ -467,18 +482,6 @@ class PeerNetwork:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-async def _close(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
-    """Lets what was written go out, for a while; then ends the connection."""
-    writer.close()
-    try:
-        async with asyncio.timeout(limits.close_s):
-            await writer.wait_closed()
-    except _BROKEN:
-        pass
-    finally:
-        writer.transport.abort()
 
 
 def _notice_silence(writer: asyncio.StreamWriter, limits: PeerLimits) -> None:
