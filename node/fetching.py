@@ -45,9 +45,9 @@ class Fetching:
         try:
             wanted = PEER_MESSAGE.decode(body)
         except Malformed as error:
-            raise RpcError("malformed", str(error)) from None
+            raise RpcError("malformed-request", str(error)) from None
         if not isinstance(wanted, BlocksWanted):
-            raise RpcError("malformed", "no question for blocks")
+            raise RpcError("malformed-request", "no question for blocks")
         answer = self._node.replica.blocks_for(sender, wanted)
         if answer is None:
             raise RpcError("busy", "there are none yet, or they were asked for too often")

@@ -50,7 +50,7 @@ async def _fetch(folder: Path) -> None:
                 await asyncio.sleep(0.01)
         assert away.node.standing is Standing.ASKING
         assert away.node.replica.raft.term == 0
-        assert await _asked_for_what_is_not_there(first, second) == {"busy", "malformed"}
+        assert await _asked_for_what_is_not_there(first, second) == {"busy", "malformed-request"}
 
 
 async def _asked_for_what_is_not_there(server: Service, caller: Service) -> set[str]:
