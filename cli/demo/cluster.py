@@ -141,6 +141,7 @@ class Cluster:
         }
         self.genesis = folder / "genesis.json"
         self.helpers: list[subprocess.Popen[bytes]] = []
+        self.servers: list[int] = []
         self.closers: list[Any] = []
 
     def __getitem__(self, name: str) -> Department:
@@ -265,7 +266,7 @@ class Cluster:
     def pids(self) -> list[int]:
         """Of every process that runs."""
         running = [each.process.pid for each in self.departments.values() if each.process]
-        return running + [helper.pid for helper in self.helpers]
+        return running + [helper.pid for helper in self.helpers] + self.servers
 
 
 __all__ = ["Cluster", "DemoFailed", "Department", "free_ports", "program", "run"]

@@ -136,6 +136,12 @@ class Postgres:
         """For the gateway."""
         return f"postgresql://gateway@127.0.0.1:{self._port}/postgres"
 
+    @property
+    def pid(self) -> int:
+        """The server's process, as it wrote it down itself."""
+        written = (self._folder / "pg" / "postmaster.pid").read_text(encoding="ascii")
+        return int(written.split("\n")[0])
+
     def stop(self) -> None:
         """Stops the server."""
         self._run("pg_ctl", "-D", str(self._folder / "pg"), "-m", "immediate", "stop")

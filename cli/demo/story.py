@@ -102,6 +102,7 @@ def connect_sources(story: Story) -> None:
     if sources.postgres_fits(cluster.folder):
         postgres = sources.Postgres(cluster.folder / "postgres", cluster.spare_ports[1])
         cluster.closers.append(postgres.stop)
+        cluster.servers.append(postgres.pid)
         url = postgres.url
         say("       health: PostgreSQL, read by a role that sees three columns")
     else:
