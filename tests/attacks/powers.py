@@ -1,5 +1,8 @@
 """A leader of the term, and a majority of the voters."""
 
+import tempfile
+from pathlib import Path
+
 import msgspec
 from branches import Branch
 from builders import START_MS, Consortium, signer
@@ -16,8 +19,13 @@ from audit.signed import of_certificate
 from contracts.grants import GrantApprove
 from contracts.membership import ChangeVoters
 from ledger import store_keys
+from ledger.checkpoints import origin
+from ledger.notes import ED25519_TYPE, Note, NoteSignature
 from ledger.records import assemble_record
 from ledger.types import LeafIndex
+from ledger.witnesses import AddCheckpoint, VerifierKey
+from node.identity import create_identity
+from node.witness import Witness, WitnessRefused
 
 
 @attack("leader", "double proposal", "names transport", THE_NAMES)
@@ -152,3 +160,33 @@ def replaces_the_voters_unasked(world: World) -> set[str]:
     world.branch.block()
     world.branch.certify(LIARS)
     return verified(world.branch)
+
+
+@attack("majority", "another branch to a witness", "refused", "the witness's own cosignature")
+def shows_a_witness_another_branch(world: World) -> set[str]:
+    """Certifies two branches and shows a witness outside first one, then the other."""
+    one, other = fork(world)
+    key = signer("health/0/publication")
+    name = origin(world.branch.genesis.ledger_id)
+    log = VerifierKey(name, ED25519_TYPE, key.public_key)
+    with tempfile.TemporaryDirectory() as folder:
+        witness = Witness(
+            create_identity(Path(folder) / "keys"),
+            name="witness.example/w1",
+            ml_dsa_44=False,
+            logs={name: (log,)},
+            folder=Path(folder) / "keys" / "witnessed",
+            now_ms=lambda: START_MS,
+        )
+
+        def shown(branch: Branch, old: int) -> bytes:
+            text = branch.checkpoint.body()
+            note = Note(text, (NoteSignature(name, log.key_id, key.sign(text)),))
+            return AddCheckpoint(old, (), note).to_bytes()
+
+        witness.add(shown(one, 0))
+        try:
+            witness.add(shown(other, one.checkpoint.tree_size))
+        except WitnessRefused:
+            return {"refused"}
+    return {"cosigned"}
