@@ -29,6 +29,9 @@ from node.chain import Chain
 from node.messages import BlocksWanted, CertifiedBlocks, ServedBlock
 from node.ports import SignatureChecker
 
+LEADERLESS_TICKS = 50
+"""Ticks without a leader after which this node asks whether there are blocks that it lacks."""
+
 ASK_AGAIN_TICKS = 20
 """Ticks without an answer after which another member is asked."""
 
@@ -79,6 +82,7 @@ class CatchingUp:
         "_check",
         "_checked",
         "_end",
+        "_leaderless_ticks",
         "_ledger_id",
         "_node_id",
         "_since_asked",
@@ -101,6 +105,7 @@ class CatchingUp:
         self._waiting_bytes = 0
         self._asked: NodeId | None = None
         self._since_asked = 0
+        self._leaderless_ticks = 0
         self._turn = 0
         self._end: _End | None = None
 
@@ -127,11 +132,19 @@ class CatchingUp:
         self._asked = None
         self._end = None
 
-    def tick(self) -> None:
-        """One tick has passed."""
+    def tick(self, *, leaderless: bool) -> None:
+        """One tick has passed. leaderless: whether no leader is known.
+
+        Only the leader says how far the log is, and whoever leads now may be nobody that this node
+        knows yet: a newcomer knows those whom genesis names. So it also asks by itself.
+        """
+        self._leaderless_ticks = self._leaderless_ticks + 1 if leaderless else 0
+        if leaderless and self._leaderless_ticks % LEADERLESS_TICKS == 0:
+            self.want(self._chain.tip.height + 1)
         self._since_asked += 1
-        if self._since_asked >= ASK_AGAIN_TICKS:
+        if self._asked is not None and self._since_asked >= ASK_AGAIN_TICKS:
             self._asked = None
+            self._turn += 1
 
     def ask(
         self, members: Sequence[NodeId], leader: NodeId | None
@@ -176,7 +189,6 @@ class CatchingUp:
             end, proved, certificate = prove(self._ledger_id, start, message)
             self._check_signatures(certificate)
         except (Malformed, ProofMismatch, CertificateRefused):
-            self._turn += 1
             return self._contradicted(start, message) or ()
         self._end = end
         self.waiting.extend(proved)

@@ -122,14 +122,17 @@ class Cosigning:
         for signed in signatures:
             self._received(sender, signed)
 
-    def received_certificate(self, data: bytes, members: Sequence[NodeId]) -> None:
-        """A certificate from anyone: its signatures count as far as they are good."""
+    def received_certificate(self, data: bytes, members: Sequence[NodeId]) -> int:
+        """A certificate from anyone: its signatures count as far as they are good.
+
+        Returns the height that it says it is of, 0 if it is none.
+        """
         try:
             certificate = parse_certificate(data)
         except Malformed:
-            return
+            return 0
         if certificate.ledger_id != self._ledger_id:
-            return
+            return 0
         for entry in certificate.cosignatures:
             if entry.node_id in members:
                 signed = SignedCheckpoint(
@@ -140,6 +143,7 @@ class Cosigning:
                     entry.signature,
                 )
                 self._received(entry.node_id, signed)
+        return certificate.height
 
     def _received(self, node_id: NodeId, signed: SignedCheckpoint) -> None:
         ours = self._own_checkpoint(signed.height)

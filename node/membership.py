@@ -1,8 +1,9 @@
 """Who takes part, as the executed blocks say, and for how long a node that left is still served.
 
 A node that is retired goes on until the block that leaves it out of the voters is certified; then
-it stops, and its key is spent. Its peers serve it until it has shown that it executed that block,
-and send it the certificate last; one that never shows it is refused after so many blocks.
+it stops, and its key is spent. Its peers serve it until it shows them a certificate of that block
+or a later one: only then does it know that it has left, whatever was lost on the way to it. One
+that never shows any is refused after so many blocks.
 """
 
 from consensus import Configuration
@@ -19,7 +20,7 @@ DEPARTING_BLOCKS_MAX = 1_000
 class Membership:
     """members: every node that may connect, this one included; sorted."""
 
-    __slots__ = ("_chain", "_cosigning", "_left", "_node_id", "_refused", "members")
+    __slots__ = ("_chain", "_cosigning", "_left", "_node_id", "_refused", "_shown", "members")
 
     def __init__(self, node_id: NodeId, chain: Chain, cosigning: Cosigning) -> None:
         self._node_id = node_id
@@ -27,6 +28,7 @@ class Membership:
         self._cosigning = cosigning
         self._left: dict[NodeId, Height] = {}
         self._refused: set[NodeId] = set()
+        self._shown: dict[NodeId, int] = {}
         self.members: tuple[NodeId, ...] = ()
         self._review()
 
@@ -39,15 +41,21 @@ class Membership:
         self._review()
         return True
 
-    def certified(self) -> tuple[NodeId, ...]:
-        """Blocks were certified: who is to be refused from now on."""
-        done = tuple(node for node in sorted(self._left) if self._has_all(node))
+    def shown(self, node: NodeId, height: int) -> None:
+        """A node has sent a certificate of that height; only whether it has left hangs on it."""
+        if node in self._left:
+            self._shown[node] = max(height, self._shown.get(node, 0))
+
+    def certified(self) -> bool:
+        """Blocks were certified or certificates shown; whether somebody is refused from now on."""
+        done = [node for node in sorted(self._left) if self._has_all(node)]
         for node in done:
             del self._left[node]
+            self._shown.pop(node, None)
             self._refused.add(node)
         if done:
             self._review()
-        return done
+        return bool(done)
 
     def is_retired(self, certified_height: int) -> bool:
         """Whether this node has left, by a block at or below this certified height."""
@@ -75,7 +83,4 @@ class Membership:
         left, certified = self._left[node], self._cosigning.certified_height
         if certified < left or node == self._node_id:
             return False
-        shown = self._cosigning.newest_of(node)
-        return (shown is not None and shown.height >= left) or (
-            certified >= left + DEPARTING_BLOCKS_MAX
-        )
+        return self._shown.get(node, 0) >= left or certified >= left + DEPARTING_BLOCKS_MAX

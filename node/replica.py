@@ -180,7 +180,7 @@ class Replica:
         self._leading.tick()
         self._intake.tick()
         self._block_server.tick()
-        self._catching_up.tick()
+        self._catching_up.tick(leaderless=self.raft.leader is None)
         self._memory.tick()
         self._ticks += 1
         change = self._cosigning.uncertified_change()
@@ -208,7 +208,9 @@ class Replica:
                 self._cosigning.received(sender, message.checkpoints)
                 self._check_cosignatures()
             case CertificateNews():
-                self._cosigning.received_certificate(message.certificate, self.members)
+                height = self._cosigning.received_certificate(message.certificate, self.members)
+                self._membership.shown(sender, height)
+                self._certified()
                 self._check_cosignatures()
             case CertificateWanted():
                 self._show_certificate(sender, Height(message.height))
@@ -502,25 +504,25 @@ class Replica:
 
     def _certified(self) -> None:
         """What rests on more being certified: who is served, this node's own end."""
-        for node in self._membership.certified():
-            certificate = self._cosigning.certificate
-            assert certificate is not None
-            self._after_gathering.append(ports.Send(node, CertificateNews(certificate.to_bytes())))
+        if self._membership.certified():
             self.raft.adopt(self._membership.configuration())
             self._announce(ports.MembersChanged())
 
     def _end_if_retired(self) -> None:
-        """A node that left stops once a durable certificate says so."""
+        """A node that left stops once a durable certificate says so, and shows it to everyone."""
         certificate = self._durable.certificate
-        if certificate is not None and self._membership.is_retired(certificate.height):
+        if self.standing.is_final or certificate is None:
+            return
+        if self._membership.is_retired(certificate.height):
+            for peer in self._others():
+                self._send(peer, CertificateNews(certificate.to_bytes()))
             self._end(Standing.RETIRED, "the consortium retired this node")
 
     def _trim(self) -> None:
         """Lets go of Raft entries well behind the durable certificate; blocks replace them."""
-        certificate = self._durable.certificate
+        certificate, kept = self._durable.certificate, self._settings.log_entries_kept
         if certificate is None:
             return
-        kept = self._settings.log_entries_kept
         last = min(certificate.height, self._durable.height, self.raft.applied_index) - kept
         if last - self.raft.compacted_index >= min(TRIM_STEP, max(kept, 1)):
             self.raft.compact(last)

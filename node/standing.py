@@ -28,7 +28,7 @@ from consensus import Raft
 from ledger.blocks import VoterSets
 from ledger.types import NodeId
 from node import ports
-from node.messages import Cosignatures, Remembered
+from node.messages import CertificateNews, Cosignatures, Remembered
 from node.peer_memory import Promise
 
 ASK_TICKS = 4
@@ -147,13 +147,13 @@ def is_harmless(effect: ports.Effect, standing: Standing) -> bool:
     """What a node whose key is spent still lets out: nothing that promises anything new.
 
     A retired node's ledger is the consortium's, so what has become durable in it is still told, and
-    the signatures that it made before.
+    the signatures that it made before, and the certificate that shows its peers that it knows.
     """
     retired = standing is Standing.RETIRED
     match effect:
         case ports.Send():
             return isinstance(effect.message, Remembered) or (
-                retired and isinstance(effect.message, Cosignatures)
+                retired and isinstance(effect.message, Cosignatures | CertificateNews)
             )
         case ports.Settled() | ports.Executed() | ports.Certified() | ports.MembersChanged():
             return retired

@@ -84,9 +84,13 @@ class Clients:
             real=world.options.real_keys,
         )
         self._number += 1
-        if isinstance(world.submit(node, raw, record_id), bytes):
-            self.sent[record_id] = raw
+        self.bring(node, record_id, raw)
         return record_id
+
+    def bring(self, node: bytes, record_id: bytes, raw: bytes) -> None:
+        """A ready record, to a node that may take it or not."""
+        if isinstance(self._world.submit(node, raw, record_id), bytes):
+            self.sent[record_id] = raw
 
     def retry(self, node: bytes) -> None:
         """A record that was sent before, to whichever node (P52)."""

@@ -50,7 +50,7 @@ class Faults:
         world, tape = self._world, self._world.tape
         if not self._kinds and not self._losing:
             return
-        if (world.cuts or world.filters) and not tape.below(1_000) >= int(
+        if (world.wires.cuts or world.wires.filters) and not tape.below(1_000) >= int(
             1_000 * world.options.heal_share
         ):
             self.heal()
@@ -67,20 +67,20 @@ class Faults:
     def heal(self) -> None:
         """Every link works again, and connections come up anew."""
         world = self._world
-        world.cuts.clear()
-        world.filters.clear()
+        world.wires.cuts.clear()
+        world.wires.filters.clear()
         places = list(world.processes)
         for at, one in enumerate(places):
             for other in places[at + 1 :]:
                 if one[:32] != other[:32]:
-                    world.connect(one, other)
+                    world.wires.connect(one, other)
 
     def _cut(self, is_cut: Callable[[bytes, bytes], bool]) -> bool:
         nodes = self._world.nodes
-        self._world.cuts = {
+        self._world.wires.cuts = {
             (one, other) for one in nodes for other in nodes if one != other and is_cut(one, other)
         }
-        return bool(self._world.cuts)
+        return bool(self._world.wires.cuts)
 
     def _halves(self, _: bytes) -> bool:
         tape = self._world.tape
@@ -95,7 +95,7 @@ class Faults:
         other = self._world.tape.choice(self._world.nodes)
         if other == place:
             return False
-        self._world.cuts.add((place, other))
+        self._world.wires.cuts.add((place, other))
         return True
 
     def _deaf(self, place: bytes) -> bool:
@@ -118,14 +118,14 @@ class Faults:
         targets = nodes if tape.below(2) else (tape.choice(nodes),)
         for other in targets:
             if other != place:
-                self._world.filters[(place, other)] = kind
+                self._world.wires.filters[(place, other)] = kind
         return True
 
     def _reconnect(self, place: bytes) -> bool:
         other = self._world.tape.choice(self._world.nodes)
         if other == place:
             return False
-        self._world.connect(place, other)
+        self._world.wires.connect(place, other)
         return True
 
     # Processes.
@@ -209,9 +209,7 @@ class Faults:
 
     def _may_lose(self, place: bytes) -> bool:
         world = self._world
-        lost = sum(bool(disk.damaged) for disk in world.disks.values())
-        voters = len(world.voters)
-        return not world.disks[place].damaged and 2 * (lost + 1) < voters
+        return not world.disks[place].damaged and world.electorate.can_spare(place)
 
     def _lose(self, place: bytes, why: str) -> None:
         world = self._world

@@ -6,6 +6,8 @@ is linearizable in that order if each operation that began after another had end
 One sweep over time decides that: an operation notes on its way in how far the operations that have
 ended by then had come (its *floor*), and must have come further when it ends.
 
+A record is refused for good, unless it `may_be_tried_again`: what stood in its way may be over.
+
 An append may be tried again by other nodes, always as the same record; it began with its first try
 and ends with its first acknowledgement. One that was never acknowledged may be in the ledger or
 not; if it is, it stands after its floor too.
@@ -20,6 +22,7 @@ class History:
     def __init__(self, *, judging: bool = True) -> None:
         """judging: False where nodes lie, and two ledgers may go on side by side."""
         self._judging = judging
+        self.may_be_tried_again: set[bytes] = set()
         self.acknowledged: dict[bytes, ports.Accepted] = {}
         self.refused: dict[bytes, ports.Rejected] = {}
         self.reads = 0
@@ -40,15 +43,22 @@ class History:
             return
         if isinstance(outcome, ports.Rejected):
             if outcome.retry_after_ms is None:
-                assert record_id not in self.acknowledged, "refused after it was acknowledged"
-                self.refused[record_id] = outcome
+                self._refused(record_id, outcome)
             return
+        if record_id in self.may_be_tried_again:
+            self.refused.pop(record_id, None)
         assert record_id not in self.refused, "acknowledged after it was refused for good"
         known = self.acknowledged.setdefault(record_id, outcome)
         assert known == outcome, "one record, two answers"
         self._stands_after(record_id, outcome.leaf_index, outcome.height)
         self._leaf = max(self._leaf, outcome.leaf_index)
         self._height = max(self._height, outcome.height)
+
+    def _refused(self, record_id: bytes, outcome: ports.Rejected) -> None:
+        if record_id in self.acknowledged and record_id in self.may_be_tried_again:
+            return
+        assert record_id not in self.acknowledged, "refused after it was acknowledged"
+        self.refused[record_id] = outcome
 
     def read_begins(self, token: int) -> None:
         """A client asks to read what is committed by now."""
@@ -73,7 +83,8 @@ class History:
         """places: (leaf index, height) of each record in the ledger, by id."""
         for record_id, (leaf_index, height) in places.items():
             self._stands_after(record_id, leaf_index, height)
-            assert record_id not in self.refused, "refused for good, and in the ledger"
+            refused = record_id in self.refused and record_id not in self.may_be_tried_again
+            assert not refused, "refused for good, and in the ledger"
         for record_id, outcome in self.acknowledged.items():
             assert places.get(record_id) == (outcome.leaf_index, outcome.height), (
                 "an acknowledged record is missing"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from ledger import store_keys
-from ledger.blocks import block_hash, parse_block_header
-from ledger.certificates import check_form, parse_certificate
+from ledger.blocks import VoterSets, block_hash, parse_block_header
+from ledger.certificates import check_form, parse_certificate, required_sets
 from ledger.checkpoints import cosignature_message
 from ledger.records import parse_leaf
 from ledger.tree import leaf_hash, root_of
@@ -46,8 +46,9 @@ def check_ledgers(world: World) -> None:
     places = check_ledger(world.consortium.ledger_id, longest)
     world.history.at_the_end(places)
     hashes = [leaf_hash(leaf) for leaf in longest]
+    voters = voters_of(world, longest)
     for disk in world.disks.values():
-        check_certificates(world, disk, hashes)
+        check_certificates(world, disk, hashes, voters)
 
 
 def check_ledger(ledger_id: bytes, leaves: list[bytes]) -> dict[bytes, tuple[int, int]]:
@@ -73,13 +74,22 @@ def check_ledger(ledger_id: bytes, leaves: list[bytes]) -> dict[bytes, tuple[int
     return places
 
 
-def check_certificates(world: World, disk: Disk, hashes: list[bytes]) -> None:
+def voters_of(world: World, leaves: list[bytes]) -> list[VoterSets]:
+    """Who votes after each height, from 0."""
+    headers = [parse_block_header(leaf) for leaf in leaves if leaf[1] == BLOCK_TAG]
+    return [VoterSets(world.voters), *(header.voters for header in headers)]
+
+
+def check_certificates(
+    world: World, disk: Disk, hashes: list[bytes], voters: list[VoterSets]
+) -> None:
     """Every certificate on a disk is one, on this ledger."""
     for key, value in disk.values.items():
         if key[:1] != store_keys.CERTIFICATE:
             continue
         certificate = parse_certificate(value)
-        check_form(certificate, ledger_id=world.consortium.ledger_id, voter_sets=[world.voters])
+        sets = required_sets(voters[certificate.height - 1], voters[certificate.height])
+        check_form(certificate, ledger_id=world.consortium.ledger_id, voter_sets=sets)
         assert certificate.root == root_of(hashes[: certificate.tree_size])
         for entry in certificate.cosignatures:
             message = cosignature_message(certificate.checkpoint, entry.timestamp_s)

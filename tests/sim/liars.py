@@ -76,7 +76,7 @@ class Liars:
         for place in list(self._world.processes):
             for other in list(self._world.processes):
                 if place < other and place[:32] != other[:32] and self.hears(place, other):
-                    self._world.connect(place, other)
+                    self._world.wires.connect(place, other)
 
     def hears(self, place: bytes, other: bytes) -> bool:
         """Whether what one place sends comes to another."""

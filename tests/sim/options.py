@@ -31,7 +31,9 @@ class Options:
     drift_ms: how much shorter a node's tick may be than another's. mixed: some nodes are of an
     older version and do not ask before they stand (PreVote), as in a rolling upgrade.
     kinds: the faults that strike, each as likely. small: windows and limits are small.
-    watermark_lag: share of crashes that lose the newest watermark.
+    watermark_lag: share of crashes that lose the newest watermark. log_entries_kept: certified ones
+    that stay in the log; who is further behind gets blocks. motions: share of strikes that change
+    who takes part (`sim.council`).
     """
 
     nodes: int = 5
@@ -62,6 +64,8 @@ class Options:
     wire: bool = False
     real_keys: bool = False
     mixed: bool = False
+    log_entries_kept: int = 1_000
+    motions: float = 0.0
 
     @property
     def timeout_ms(self) -> int:
@@ -102,6 +106,8 @@ class Options:
             wire=tape.chance(0.1),
             real_keys=tape.chance(0.02),
             mixed=tape.chance(0.1),
+            log_entries_kept=tape.choice((1_000, 1_000, 0, 5, 30)),
+            motions=tape.choice((0.0, 0.0, 0.0, 0.3)),
         )
         options.kinds = _some(tape, NETWORK) + _some(tape, PROCESS) + _some(tape, DISK)
         if tape.chance(0.4):
@@ -125,6 +131,7 @@ class Options:
         options.fault_gap_ms = tape.choice((3, 1, 6)) * options.timeout_ms
         options.client_gap_ms = max(1, options.timeout_ms // tape.choice((4, 16)))
         options.mixed = options.real_keys = False
+        options.motions = 0.0
         return options
 
 
@@ -188,6 +195,16 @@ def _jumping_clocks(options: Options, tape: Tape) -> None:
     options.client_gap_ms = options.timeout_ms // tape.choice((4, 1))
 
 
+def _changing_members(options: Options, tape: Tape) -> None:
+    """Nodes come and go, fail and are replaced, and the log is trimmed behind them (P28 to P37)."""
+    options.motions = 0.6
+    options.log_entries_kept = tape.choice((5, 0, 30))
+    options.kinds = (*NETWORK[:3], "crash", "crash-between-effects", "pause", *LOSING)
+    options.fault_gap_ms = tape.choice((2, 1)) * options.timeout_ms
+    options.client_gap_ms = max(1, options.timeout_ms // 4)
+    options.heal_share = 0.5
+
+
 TEMPERS = (
     _as_drawn,
     _as_drawn,
@@ -198,6 +215,7 @@ TEMPERS = (
     _slow_disks,
     _many_reads,
     _long_divergence,
+    _changing_members,
 )
 """More than half of the seeds have a temper: options that meet what random ones meet too seldom."""
 

@@ -343,13 +343,13 @@ def _disturb(world: RaceWorld) -> None:
         world.at(length, world.restart, node)
     else:
         links = {(node, other) for other in world.nodes} | {(other, node) for other in world.nodes}
-        world.cuts |= links
+        world.wires.cuts |= links
 
         def heal() -> None:
-            world.cuts -= links
+            world.wires.cuts -= links
             for other in world.nodes:
                 if other != node:
-                    world.connect(node, other)
+                    world.wires.connect(node, other)
 
         world.at(length, heal)
 

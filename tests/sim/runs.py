@@ -13,7 +13,9 @@ from pathlib import Path
 
 from consensus import Role
 from ledger.codec import encode
+from node.standing import Standing
 from sim.clients import Clients
+from sim.council import Council
 from sim.faults import Faults
 from sim.ledgers import check_ledgers
 from sim.liars import Liars
@@ -26,6 +28,8 @@ STEPS = 2_000
 LEADER_TIMEOUTS = 10
 CONVERGENCE_TIMEOUTS = 20
 TIME_MS_MAX = 10_000_000
+KEPT_WHOLE = 1_000
+"""Entries of a log that no run trims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,22 @@ def run_tape(tape: Tape, *, mode: str, steps: int) -> Result:
         return run_with_liars(tape, steps=steps)
     world = World(tape, Options.drawn(tape))
     clients = Clients(world)
-    safety_phase(world, clients, Faults(world).strike, steps)
+    council, faults = Council(world, clients), Faults(world)
+
+    def strike() -> None:
+        if tape.chance(world.options.motions):
+            council.strike()
+        else:
+            faults.strike()
+
+    safety_phase(world, clients, strike, steps, work=council.work)
     liveness_phase(world, clients)
     check_ledgers(world)
     check_nobody_is_framed(world)
     assert not world.watch.accusations, "evidence against an honest node"
-    assert not world.spent.keys() - world.dead.keys(), "a key was spent without a cause"
-    assert not {place for place, _ in world.alarms} - world.dead.keys(), world.alarms
+    left = {node for node, why in world.spent.items() if why is Standing.RETIRED}
+    assert not world.spent.keys() - world.dead.keys() - left, "a key was spent without a cause"
+    assert not {place for place, _ in world.alarms} - world.dead.keys() - left, world.alarms
     return Result(world, tape)
 
 
@@ -98,8 +111,14 @@ def run_with_liars(tape: Tape, *, steps: int) -> Result:
     return Result(world, tape)
 
 
-def safety_phase(world: World, clients: Clients, strike: Callable[[], None], steps: int) -> None:
-    """Faults and clients, until there were so many steps."""
+def safety_phase(
+    world: World,
+    clients: Clients,
+    strike: Callable[[], None],
+    steps: int,
+    work: Callable[[], None] = lambda: None,
+) -> None:
+    """Faults, clients and departments at their work, until there were so many steps."""
     options, tape = world.options, world.tape
 
     def disturb() -> None:
@@ -107,16 +126,25 @@ def safety_phase(world: World, clients: Clients, strike: Callable[[], None], ste
             strike()
             world.at(1 + tape.below(2 * options.fault_gap_ms), disturb)
 
-    def work() -> None:
+    def use() -> None:
         if not world.calm:
             clients.act()
-            world.at(1 + tape.below(2 * options.client_gap_ms), work)
+            world.at(1 + tape.below(2 * options.client_gap_ms), use)
+
+    def decide() -> None:
+        if not world.calm:
+            work()
+            world.at(1 + tape.below(options.timeout_ms), decide)
 
     world.at(options.timeout_ms, disturb)
-    world.at(1, work)
+    world.at(1, use)
+    if options.motions:
+        world.at(options.timeout_ms, decide)
     world.run(TIME_MS_MAX, stop=lambda: world.steps >= steps or tape.ended)
     if not tape.ended:
         assert world.steps >= steps, "the run came to a halt"
+    for process in world.processes.values():
+        world.counts["log-trimmed"] += process.replica.raft.compacted_index > 0
 
 
 def liveness_phase(world: World, clients: Clients) -> None:
@@ -130,7 +158,7 @@ def liveness_phase(world: World, clients: Clients) -> None:
         stop=lambda: any(is_leader(world, node) for node in healed),
     )
     assert led, "no leader in time"
-    clients.write(healed[-1])
+    clients.write(next(node for node in healed if node in world.electorate.members))
 
     def resend(tries: int) -> None:
         if not world.settled:
@@ -143,13 +171,12 @@ def liveness_phase(world: World, clients: Clients) -> None:
         history = world.history
         if len(history.acknowledged) + len(history.refused) < len(clients.sent):
             return False
-        heights = {world.processes[node].replica.durable_height for node in healed}
-        return len(heights) == 1 and {world.certified[node] for node in healed} == heights
+        return world.electorate.has_its_target and at_one_height(world, healed)
 
     done = world.run(started_ms + CONVERGENCE_TIMEOUTS * timeout_ms, stop=converged)
     assert done, "the healed majority did not converge in time"
     world.settled = True
-    stability_phase(world, healed)
+    stability_phase(world, [node for node in healed if world.may_live(node)])
 
 
 def stability_phase(world: World, healed: list[bytes]) -> None:
@@ -166,26 +193,43 @@ def stability_phase(world: World, healed: list[bytes]) -> None:
         return
     make_well(world, outsiders)
     stable = (
-        is_leader(world, leader) and not world.options.mixed and world.watch.highest_term <= term
+        is_leader(world, leader)
+        and not world.older
+        and world.watch.highest_term <= term
+        and world.electorate.is_settled
     )
-    world.cuts = {(one, other) for one in world.nodes for other in outsiders if one != other}
+    world.wires.cuts = {(one, other) for one in world.nodes for other in outsiders if one != other}
     world.run(world.now_ms + 3 * world.options.timeout_ms)
-    world.cuts.clear()
+    world.wires.cuts.clear()
     for node in outsiders:
         for other in world.nodes:
             if other != node:
-                world.connect(node, other)
-    everyone = healed + outsiders
+                world.wires.connect(node, other)
 
     def converged() -> bool:
-        heights = {world.processes[node].replica.durable_height for node in everyone}
-        return len(heights) == 1 and {world.certified[node] for node in everyone} == heights
+        return at_one_height(world, healed + outsiders)
 
     within_ms = world.now_ms + CONVERGENCE_TIMEOUTS * world.options.timeout_ms
     assert world.run(within_ms, stop=converged), "those who came back did not converge in time"
     if stable:
         world.run(world.now_ms + 2 * world.options.timeout_ms)
         assert is_leader(world, leader) and raft.term == term, "a stable leader was disturbed"
+
+
+def at_one_height(world: World, nodes: list[bytes]) -> bool:
+    """Whether those of the nodes that take part stand at one height, all of it certified.
+
+    Who has left, and knows it, stays where that was certified; a stranger knows nothing.
+    """
+    members = [node for node in nodes if node in world.electorate.members and world.may_live(node)]
+    gone = [node for node in nodes if world.electorate.has_left(node)]
+    heights = {world.processes[node].replica.durable_height for node in members}
+    certified = {world.certified[node] for node in members}
+    return (
+        len(heights) == 1
+        and certified == heights
+        and all(world.spent.get(node) is Standing.RETIRED for node in gone)
+    )
 
 
 def is_leader(world: World, node: bytes) -> bool:
@@ -210,20 +254,34 @@ def make_well(world: World, nodes: list[bytes]) -> None:
                 world.resume(node, process.life)
 
 
+def finish_upgrade(world: World) -> None:
+    """A rolling upgrade comes to its end where older nodes could not catch up without it."""
+    has_to = world.options.motions or world.settings.log_entries_kept < KEPT_WHOLE
+    if has_to or world.tape.below(2):
+        for node in sorted(world.older):
+            if node in world.processes:
+                world.crash(node)
+        world.older.clear()
+
+
 def heal_majority(world: World) -> list[bytes]:
     """Ends all faults for a majority of the voters; who they are. The others are cut off."""
     tape, options = world.tape, world.options
     world.calm = True
     world.safety_steps = world.steps
     healed = [node for node in world.nodes if world.may_live(node)]
-    for _ in range(tape.below(len(healed) - len(world.voters) // 2)):
-        healed.remove(tape.choice(healed))
+    for _ in range(tape.below(len(healed))):
+        out = tape.choice(healed)
+        rest = [node for node in healed if node != out]
+        if world.electorate.can_go_on(rest):
+            healed = rest
+    finish_upgrade(world)
     options.loss = options.duplication = options.long_delay = options.late_copy = 0.0
     options.crash_at_write = options.watermark_lag = 0.0
     options.delay_ms = options.disk_ms = options.verify_ms = (0, 3)
     apart = set(healed)
-    world.filters.clear()
-    world.cuts = {
+    world.wires.filters.clear()
+    world.wires.cuts = {
         (one, other)
         for one in world.nodes
         for other in world.nodes
@@ -233,5 +291,5 @@ def heal_majority(world: World) -> list[bytes]:
     if tape.below(2):
         for at, one in enumerate(healed):
             for other in healed[at + 1 :]:
-                world.connect(one, other)
+                world.wires.connect(one, other)
     return healed

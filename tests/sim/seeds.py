@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim.council import MOTIONS
 from sim.liars import LIES
 from sim.modes import MODES
 from sim.options import KINDS
@@ -29,8 +30,20 @@ STRIKING = (
     "write-torn",
     "watermark-lag",
     "mixed-version",
+    "other-version",
+    "log-trimmed",
+    "caught-up-by-blocks",
 )
-"""Faults that strike single messages and writes (`sim.world`)."""
+"""What happens to single messages, writes, logs and versions (`sim.world`, `sim.wires`)."""
+
+MEMBERS = (
+    *(f"decided-{kind}" for kind in MOTIONS),
+    "crash-while-joint",
+    "leader-left",
+    "node-retired",
+    "stranger-started",
+)
+"""What comes of changes of who takes part (`sim.council`)."""
 
 
 @dataclass(slots=True)
@@ -94,7 +107,11 @@ def missing_kinds(tally: Tally, mode: str) -> list[str]:
 def kinds_of(mode: str) -> tuple[str, ...]:
     """Every kind of fault that a mode has."""
     assert mode in MODES
-    return (*KINDS, *STRIKING) if mode == "crash" else (*LIES, "certified-fork", "liar-named")
+    return (
+        (*KINDS, *STRIKING, *MEMBERS)
+        if mode == "crash"
+        else (*LIES, "certified-fork", "liar-named")
+    )
 
 
 def attempt(seed: int, *, mode: str, steps: int = STEPS) -> Result | str:

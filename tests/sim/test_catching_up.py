@@ -116,8 +116,8 @@ class Tampered:
     def __init__(self, world: World, server: bytes) -> None:
         self.count = 0
         self._server = server
-        self._arrive = world._arrive
-        world._arrive = self.arrive  # type: ignore[method-assign]
+        self._arrive = world.wires.arrive
+        world.wires.arrive = self.arrive  # type: ignore[method-assign]
 
     def arrive(self, place: bytes, peer: bytes, message: PeerMessage, number: int) -> None:
         if place == self._server and isinstance(message, CertifiedBlocks) and message.blocks:
@@ -160,6 +160,17 @@ def test_blocks_that_a_liar_serves_are_not_taken_and_another_is_asked() -> None:
     assert world.run(world.now_ms + 60_000, stop=lambda: settled(world))
     assert liar.count > 0
     assert world.processes[away].replica.standing is Standing.GOOD
+    check_ledgers(world)
+
+
+def test_whoever_does_not_answer_is_not_asked_for_ever() -> None:
+    world, away = left_behind(8, Options(nodes=3))
+    boss = leader(world)
+    assert boss is not None
+    world.wires.filters[away, boss] = BlocksWanted
+    world.start(away)
+    assert world.run(world.now_ms + 20_000, stop=lambda: settled(world))
+    assert world.counts["caught-up-by-blocks"] > 0
     check_ledgers(world)
 
 

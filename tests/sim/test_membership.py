@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builders import joining_enrolment, node_description
+from builders import joining_enrolment
 
 from consensus import Role, Settings
 from consensus.types import Tick
@@ -12,62 +12,20 @@ from contracts.governance import Ballot, Propose, proposal
 from contracts.membership import AdmitNode, ChangeVoters, ReplaceNode, RetireNode
 from ledger.certificates import check_form, parse_certificate, required_sets
 from ledger.types import Height
-from node import ports
+from node.messages import CertificateNews, Cosignatures, PeerMessage
 from node.settings import ReplicaSettings
 from node.standing import Standing
 from sim.clients import EXPIRING, dataset_record
-from sim.faults import Faults
+from sim.faults import Faults, hand_over
 from sim.ledgers import check_acknowledged, check_agreement
-from sim.world import CLOCK_MS, Disk, Options, Process, World
+from sim.world import CLOCK_MS, Disk, Options, World
 
 KEPT = ReplicaSettings(consensus=Settings(election_ticks=Tick(10)), log_entries_kept=10)
 
 
-class Growing(World):
-    """A world that later nodes join. Who is no member of the other is not connected to it."""
-
-    def __init__(self, seed: int, options: Options) -> None:
-        self.ended: list[tuple[bytes, str]] = []
-        super().__init__(seed, options, settings=KEPT)
-
-    def join(self, department: str, number: int) -> bytes:
-        """A new node of a founder's department starts, without a word of it on the ledger."""
-        node = node_description(department, number).node_id
-        self.nodes = tuple(sorted((*self.nodes, node)))
-        self.disks[node] = Disk()
-        self.skew[node] = self.skew_max[node] = 0
-        self.lives[node] = 0
-        self.certified[node] = 0
-        self.department_of[node] = department
-        self.number_of[node] = number
-        self.watch.admitted(node)
-        self.start(node)
-        return node
-
-    def knows(self, node: bytes, other: bytes) -> bool:
-        process = self.processes.get(node)
-        return process is not None and other in process.replica.members
-
-    def connect(self, one: bytes, other: bytes) -> None:
-        if self.knows(one, other) and self.knows(other, one):
-            super().connect(one, other)
-
-    def _send(self, place: bytes, peer: bytes, message: Any) -> None:
-        if self.knows(place, peer):
-            super()._send(place, peer, message)
-
-    def _arrive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
-        if self.knows(peer, place):
-            super()._arrive(place, peer, message, number)
-
-    def _do(self, place: bytes, process: Process, effect: Any) -> None:
-        if isinstance(effect, ports.MembersChanged):
-            for other in self.nodes:
-                if other != place:
-                    self.at(5, self.connect, place, other)
-        elif isinstance(effect, ports.KeySpent):
-            self.ended.append((place, effect.standing))
-        super()._do(place, process, effect)
+def knows(world: World, node: bytes, other: bytes) -> bool:
+    """Whether a node names another one as a member."""
+    return other in world.processes[node].replica.members
 
 
 def leader(world: World) -> bytes | None:
@@ -77,8 +35,8 @@ def leader(world: World) -> bytes | None:
     return None
 
 
-def started(seed: int, *, nodes: int = 3, **options: Any) -> Growing:
-    world = Growing(seed, Options(nodes=nodes, **options))
+def started(seed: int, *, nodes: int = 3, **options: Any) -> World:
+    world = World(seed, Options(nodes=nodes, **options), settings=KEPT)
     assert world.run(10_000, stop=lambda: leader(world) is not None)
     return world
 
@@ -140,7 +98,7 @@ def written(world: World, number: int) -> None:
     assert world.run(world.now_ms + 30_000, stop=lambda: settled(world))
 
 
-def admit(world: Growing, department: str, number: int) -> bytes:
+def admit(world: World, department: str, number: int) -> bytes:
     node = world.join(department, number)
     enrolment = joining_enrolment(world.consortium.ledger_id, department, number)
     decide(world, AdmitNode(enrolment.signed()))
@@ -194,7 +152,7 @@ def test_a_replaced_node_stops_after_the_block_that_leaves_it_out_is_certified()
     decide(world, ReplaceNode(old, enrolment.signed(), votes=True))
     kept = [node for node in world.consortium.node_ids if node != old]
     wanted = (tuple(sorted((*kept, new))),)
-    assert world.run(world.now_ms + 60_000, stop=lambda: (old, "retired") in world.ended)
+    assert world.run(world.now_ms + 60_000, stop=lambda: world.spent.get(old) is Standing.RETIRED)
     chain = world.processes[old].replica.chain
     assert old not in chain.tip.voters.voters and not chain.tip.voters.incoming
     assert world.certified[old] >= next(
@@ -205,10 +163,60 @@ def test_a_replaced_node_stops_after_the_block_that_leaves_it_out_is_certified()
     assert leader(world) in (*kept, new)
     assert world.run(
         world.now_ms + 30_000,
-        stop=lambda: not any(world.knows(node, old) for node in alive(world)),
+        stop=lambda: not any(knows(world, node, old) for node in alive(world)),
     ), "it is served no more"
     check_agreement(world)
     check_acknowledged(world, {node: world.disks[node] for node in alive(world)})
+
+
+def test_a_replaced_node_that_missed_the_certificate_is_served_until_it_has_it() -> None:
+    world = started(6)
+    old = world.consortium.checkpoint_signer("health").public_key
+    undisturbed = world.wires.arrive
+    deaf_to_certificates(world, old)
+    world.join("health", 1)
+    enrolment = joining_enrolment(world.consortium.ledger_id, "health", 1)
+    decide(world, ReplaceNode(old, enrolment.signed(), votes=True))
+    assert world.run(world.now_ms + 60_000, stop=lambda: world.electorate.has_left(old))
+    assert world.run(world.now_ms + 60_000, stop=lambda: world.electorate.has_its_target)
+    world.run(world.now_ms + 5_000)
+    replica = world.processes[old].replica
+    assert old not in replica.chain.tip.voters.voters and replica.standing is Standing.GOOD
+    assert all(knows(world, node, old) for node in alive(world))
+    world.wires.arrive = undisturbed  # type: ignore[method-assign]
+    assert world.run(world.now_ms + 5_000, stop=lambda: replica.standing is Standing.RETIRED)
+    world.run(world.now_ms + 1_000)
+    assert not any(knows(world, node, old) for node in alive(world)), "it is served no more"
+    check_agreement(world)
+
+
+def deaf_to_certificates(world: World, deaf: bytes) -> None:
+    """The node hears of no signatures and no certificates."""
+    arrive = world.wires.arrive
+
+    def filtered(place: bytes, peer: bytes, message: PeerMessage, number: int) -> None:
+        if peer != deaf or not isinstance(message, Cosignatures | CertificateNews):
+            arrive(place, peer, message, number)
+
+    world.wires.arrive = filtered  # type: ignore[method-assign]
+
+
+def test_a_newcomer_learns_of_a_leader_that_it_does_not_know() -> None:
+    world = started(7)
+    second = admit(world, "health", 1)
+    decide(world, ChangeVoters((second,), ()))
+    assert world.run(world.now_ms + 30_000, stop=lambda: world.electorate.has_its_target)
+    assert world.run(world.now_ms + 30_000, stop=lambda: settled(world))
+    first = leader(world)
+    assert first is not None
+    hand_over(world.processes[first].replica, second)
+    world.carry_out(first)
+    assert world.run(world.now_ms + 5_000, stop=lambda: leader(world) == second)
+    third = admit(world, "health", 2)
+    assert not knows(world, third, second)
+    assert world.run(world.now_ms + 30_000, stop=lambda: settled(world))
+    assert world.processes[third].replica.raft.leader == second == leader(world)
+    check_agreement(world)
 
 
 def test_a_leader_that_is_retired_hands_over_and_stops() -> None:
@@ -216,7 +224,7 @@ def test_a_leader_that_is_retired_hands_over_and_stops() -> None:
     old = leader(world)
     assert old is not None
     decide(world, RetireNode(old))
-    assert world.run(world.now_ms + 60_000, stop=lambda: (old, "retired") in world.ended)
+    assert world.run(world.now_ms + 60_000, stop=lambda: world.spent.get(old) is Standing.RETIRED)
     written(world, 5)
     assert leader(world) not in (None, old)
     check_agreement(world)

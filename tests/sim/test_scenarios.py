@@ -96,7 +96,9 @@ def test_a_cluster_whose_nodes_see_only_some_others_keeps_one_leader(seed: int) 
     world, clients = cluster(seed, 5)
     one, two, three, four, five = world.nodes
     seen = {(one, two), (one, three), (two, three), (two, four), (three, five)}
-    world.cuts = {(a, b) for a in world.nodes for b in world.nodes if not {(a, b), (b, a)} & seen}
+    world.wires.cuts = {
+        (a, b) for a in world.nodes for b in world.nodes if not {(a, b), (b, a)} & seen
+    }
     until(world, lambda: leader(world) in (two, three, one))
     world.run(world.now_ms + 2_000)
     terms = len(world.watch.leaders)

@@ -4,8 +4,10 @@ A3: where nobody lies, nobody is accused, whatever crashed. A4: where two certif
 each other, a liar is named. Never an honest node.
 """
 
+from builders import node_description
+
 from audit.blame import blame
-from audit.signed import signatories_of
+from audit.signed import Signatory, signatories_of
 from ledger import store_keys
 from ledger.blocks import parse_block_header
 from ledger.certificates import parse_certificate
@@ -16,8 +18,13 @@ from sim.world import World
 
 def accused(world: World) -> frozenset[bytes]:
     """The nodes that the auditor names."""
+    signatories = signatories_of(world.consortium.genesis_file.genesis)
+    for node, number in world.number_of.items():
+        department = world.department_of[node]
+        key = node_description(department, number).proposal_key
+        signatories[node] = Signatory(department, key)
     found = blame(
-        signatories_of(world.consortium.genesis_file.genesis),
+        signatories,
         world.consortium.ledger_id,
         [disk.copy() for place, disk in world.disks.items() if place[:32] not in world.liars],
         check=world.check,

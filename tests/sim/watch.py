@@ -155,6 +155,7 @@ class Watch:
         raft = replica.raft
         seen = self._seen[node]
         role, term = raft.role, raft.term
+        led = role is Role.LEADER or (seen.role is Role.LEADER and seen.term == term)
         if term != seen.term or role is not seen.role:
             self._role_changed(node, seen, replica)
         last = raft.last_index
@@ -163,7 +164,7 @@ class Watch:
         ):
             self._log_changed(node, seen, raft)
         if raft.commit_index != seen.commit:
-            self._committed(seen, raft)
+            self._committed(seen, raft, led=led)
         tip = replica.chain.tip
         if tip.height != seen.height:
             self._executed(seen, replica)
@@ -220,14 +221,15 @@ class Watch:
                 known = self._entries.setdefault(place, logged.hash)
                 assert known == logged.hash, "two logs differ in one term and index"
 
-    def _committed(self, seen: _Seen, raft: Raft) -> None:
+    def _committed(self, seen: _Seen, raft: Raft, *, led: bool) -> None:
+        """led: whether it leads, or did until this step, which may have removed it (P31)."""
         commit = raft.commit_index
         assert commit >= seen.commit, "a commit index went back"
         assert raft.applied_index <= commit <= raft.last_index, "committed beyond the log's end"
         seen.commit = commit
         if self._liars:
             return
-        if raft.role is Role.LEADER and commit > self.committed:
+        if led and commit > self.committed:
             self._commit_newly(seen, raft, commit)
         assert commit <= self.committed, "a node commits what no leader has committed"
         if commit > raft.compacted_index:

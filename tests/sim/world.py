@@ -1,8 +1,9 @@
 """A cluster of production replicas on virtual time, driven by one tape of choices.
 
-Everything outside `node.replica` is here: clocks, disks, wires, processes. A *place* is where a
-process runs; its first 32 bytes are the node id, so that a lying node may run twice (`sim.liars`).
-Faults strike from `sim.faults`; what must hold is checked by `sim.watch` after every input.
+Everything outside `node.replica` is here: clocks, lives of processes, what they write, clients;
+`sim.wires` carries messages. A *place* is where a process runs; its first 32 bytes are the node id,
+so that a lying node may run twice (`sim.liars`). Faults strike from `sim.faults` and `sim.council`;
+what must hold is checked by `sim.watch` after every input.
 
 A *step* is a message that arrives, a fault that strikes, or an operation of a client.
 """
@@ -10,34 +11,31 @@ A *step* is a message that arrives, a fault that strikes, or an operation of a c
 import heapq
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from builders import START_MS, Consortium
+from builders import START_MS, Consortium, node_description
 
-from consensus import Role, Settings
+from consensus import Role
 from consensus.errors import LogBroken
-from consensus.types import Tick
 from ledger import store_keys
-from ledger.codec import encode
 from ledger.errors import LedgerError
 from ledger.records import parse_record
 from ledger.signatures import verify
 from node import ports
 from node.errors import NodeError, StoreBehind
-from node.intake import IntakeLimits
-from node.messages import PEER_MESSAGE
-from node.replica import Replica
 from node.settings import ReplicaSettings
 from node.standing import Standing
 from node.store.watermark import check_not_behind
-from node.submissions import Limits
 from sim.disk import Disk
+from sim.electorate import Electorate, is_gone
 from sim.history import History
-from sim.keys import NodeKeys, consortium, fast_check, fast_sign
+from sim.keys import consortium, fast_check, fast_sign
 from sim.options import TICK_MS, Options
+from sim.processes import Process, open_process, settings_of
 from sim.tape import Tape
 from sim.watch import Watch
+from sim.wires import Wires
 
 if TYPE_CHECKING:
     from sim.liars import Liars
@@ -46,32 +44,11 @@ CLOCK_MS = START_MS + 10_000
 """What a right clock shows when a run begins."""
 
 
-@dataclass(slots=True)
-class Process:
-    """A running replica; its life number tells late completions of an earlier life apart.
-
-    fuse: effects that are still carried out before it crashes, None if it does not.
-    writing: the batch that the disk is at, and since when. ticks: its ticks so far; heard: at which
-    of them it last heard of a peer. paused: it gets no turn for now, and all that comes waits.
-    """
-
-    replica: Replica
-    life: int
-    fuse: int | None = None
-    writing: ports.Batch | None = None
-    writing_since_ms: int = 0
-    ticks: int = 0
-    heard: dict[bytes, int] = field(default_factory=dict)
-    paused: bool = False
-    inbox: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
-    readers: list[int] = field(default_factory=list)
-
-
 class World:
     """The cluster and its clock.
 
-    counts: what happened, by kind. steps: as the module says;
-    safety_steps: those before the world was calm.
+    counts: what happened, by kind. steps: as the module says; safety_steps: those before the world
+    was calm. nodes: every node that was ever started. older: those of an older version.
     """
 
     def __init__(
@@ -98,7 +75,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
-        self.nodes = tuple(sorted(self.consortium.node_ids))
+        self.founders = self.nodes = tuple(sorted(self.consortium.node_ids))
         self.department_of = dict(
             zip(self.consortium.node_ids, self.consortium.departments, strict=True)
         )
@@ -113,15 +90,14 @@ class World:
         self.dead: dict[bytes, str] = {}
         self.spent: dict[bytes, Standing] = {}
         self.disks_go_back = False
-        self.cuts: set[tuple[bytes, bytes]] = set()
-        self.filters: dict[tuple[bytes, bytes], type] = {}
         self.calm = self.settled = False
+        self.wires = Wires(self)
+        self.electorate = Electorate(self, self.voters)
+        self.older: set[bytes] = set()
         self.history = History(judging=not liars)
         self.certified: dict[bytes, int] = dict.fromkeys(self.nodes, 0)
         self.alarms: list[tuple[bytes, ports.Alarm]] = []
         self.barriers: list[tuple[int, int | None]] = []
-        self._sent = 0
-        self._newest_arrived: dict[tuple[bytes, bytes], int] = {}
         self.liars = frozenset(self.nodes[:liars])
         self.lying: Liars | None = None
         self.check: ports.SignatureChecker = verify if options.real_keys else fast_check
@@ -134,6 +110,7 @@ class World:
         )
         if options.mixed and options.nodes > 1:
             self.count("mixed-version", step=False)
+            self.older.update(self.nodes[1::2])
         for node in self.nodes:
             self.start(node)
 
@@ -183,8 +160,11 @@ class World:
 
     def _clock_bound(self) -> int:
         """The latest time of a block: a majority's clocks, each at its most, and the tolerance."""
-        clocks = sorted(self.skew_max[node] for node in self.voters)
-        return CLOCK_MS + self.now_ms + clocks[(len(clocks) - 1) // 2] + 2_000
+        ahead_ms: list[int] = []
+        for voters in self.electorate.past:
+            clocks = sorted(self.skew_max.get(node, 0) for node in voters)
+            ahead_ms.append(clocks[(len(clocks) - 1) // 2])
+        return CLOCK_MS + self.now_ms + max(ahead_ms) + 2_000
 
     # Processes.
 
@@ -195,7 +175,8 @@ class World:
         disk = self.disks[place]
         disk.recover()
         try:
-            replica = self._open(place, disk)
+            process = open_process(self, place, disk)
+            replica = process.replica
             if self.disks_go_back:
                 self.watch.admitted(place)
             if place[:32] not in self.liars:
@@ -205,52 +186,17 @@ class World:
         except (NodeError, LogBroken, LedgerError) as error:
             self._ends(place, error)
             return
-        process = Process(replica, self.lives[place])
         self.processes[place] = process
+        if place[:32] not in self.electorate.members:
+            self.count("stranger-started", step=False)
         if place[:32] not in self.liars and replica.certificate is not None:
             assert replica.certificate.height >= self.certified[place], "a certificate is lost"
         self.at(self.tape.below(TICK_MS), self._tick, place, process.life)
         for other in list(self.processes):
             if other[:32] != place[:32]:
-                self.connect(place, other)
+                self.wires.connect(place, other)
 
-    def _open(self, place: bytes, disk: Disk) -> Replica:
-        world = self
-
-        class _Clock:
-            def now_ms(self) -> int:
-                return world.clock_ms(place)
-
-        lying = place[:32] in self.liars
-        older = self.is_older(place[:32])
-        replica = Replica(
-            genesis=self.consortium.genesis_file,
-            node_id=place[:32],
-            store=disk,
-            last_batch_number=disk.batch_number,
-            clock=_Clock(),
-            signer=NodeKeys(
-                self.department_of[place[:32]],
-                number=self.number_of.get(place[:32], 0),
-                real=self.options.real_keys,
-                seen=None if lying else lambda what, text: self.watch.signed(place, what, text),
-            ),
-            check=self.check,
-            random_ticks=self.tape.fair,
-            settings=self.older_settings if older else self.settings,
-            key_spent=self._key_spent(place, disk),
-        )
-        if self.options.mixed:
-            for peer in self.nodes:
-                if older or self.is_older(peer):
-                    replica.raft.peer_version(peer, 1)
-        return replica
-
-    def is_older(self, node: bytes) -> bool:
-        """Whether a node runs an older version (a rolling upgrade half-way)."""
-        return self.options.mixed and self.nodes.index(node) % 2 == 1
-
-    def _key_spent(self, place: bytes, disk: Disk) -> Standing | None:
+    def key_spent(self, place: bytes, disk: Disk) -> Standing | None:
         """Why the key must not be used any more, as `node.runtime` finds out at start."""
         if place in self.spent:
             return self.spent[place]
@@ -266,16 +212,12 @@ class World:
             self.spent[place] = Standing.BEHIND
         return self.spent.get(place)
 
-    def connect(self, one: bytes, other: bytes) -> None:
-        """A connection between two processes comes up; both ends hear of it."""
-        for place, peer in ((one, other), (other, one)):
-            process = self.processes.get(place)
-            if process is not None and one in self.processes and other in self.processes:
-                self.give(place, process.replica.connected, peer[:32])
-
     def crash(self, place: bytes) -> None:
         """The process and its machine end now; what was being written may be there or not."""
         process = self.processes.pop(place)
+        self.electorate.ended(place, process.replica)
+        if len(process.replica.chain.tip.voters.sets()) > 1:
+            self.count("crash-while-joint", step=False)
         self.history.reader_died(process.readers)
         disk, batch = self.disks[place], process.writing
         if batch is not None:
@@ -298,8 +240,12 @@ class World:
 
     def restart(self, place: bytes) -> None:
         """The process comes back, unless it is there or never will."""
-        if place not in self.processes and place not in self.dead:
-            self.start(place)
+        if place in self.processes or place in self.dead:
+            return
+        if self.options.mixed and not self.calm and self.tape.chance(0.2):
+            self.older ^= {place[:32]}
+            self.count("other-version", step=False)
+        self.start(place)
 
     def _ends(self, place: bytes, error: Exception) -> None:
         """The node cannot go on; that is only right if something was done to its disk."""
@@ -309,6 +255,24 @@ class World:
             raise AssertionError(f"a node ended without a cause: {error!r}") from error
         self.dead[place] = disk.damaged
         self.count(f"ended-{disk.damaged}", step=False)
+
+    def join(self, department: str, number: int) -> bytes:
+        """A new node of a founder's department starts, without a word of it on the ledger; its id.
+
+        number: of the department's nodes, from 1.
+        """
+        node = node_description(department, number).node_id
+        self.nodes = tuple(sorted((*self.nodes, node)))
+        self.disks[node] = Disk()
+        self.department_of[node] = department
+        self.number_of[node] = number
+        self.tick_ms[node] = TICK_MS - self.tape.below(self.options.drift_ms + 1)
+        half = self.options.clock_skew_ms // 2
+        self.skew[node] = self.skew_max[node] = half - self.tape.below(2 * half + 1)
+        self.certified[node] = 0
+        self.watch.admitted(node)
+        self.start(node)
+        return node
 
     def may_live(self, node: bytes) -> bool:
         """Whether a node can still take part under its key."""
@@ -351,20 +315,28 @@ class World:
             return
         waited_ms = self.now_ms - process.writing_since_ms if process.writing else 0
         assert waited_ms <= 3 * self.options.timeout_ms, "it leads while its disk stalls"
+        sets = tuple(filter(None, (raft.configuration.voters, raft.configuration.incoming)))
+        if sets != process.voters:
+            process.voters, process.voters_since = sets, process.ticks
         since = process.ticks - 2 * self.options.election_ticks
-        for voters in filter(None, (raft.configuration.voters, raft.configuration.incoming)):
+        if since < process.voters_since:
+            return
+        for voters in sets:
             heard = sum(
                 peer == raft.node_id or process.heard.get(peer, 0) >= since for peer in voters
             )
-            assert since < 0 or 2 * heard > len(voters), "it leads and hears no quorum"
+            assert 2 * heard > len(voters), "it leads and hears no quorum"
 
     # Effects.
 
     def carry_out(self, place: bytes) -> None:
         """Carries out what a replica wants, after checking what it did."""
         process = self.processes[place]
+        replica = process.replica
         if place[:32] not in self.liars:
-            self.watch.stepped(place, process.replica)
+            self.watch.stepped(place, replica)
+            if replica.chain.tip.height > self.electorate.height:
+                self.electorate.executed(place, replica)
         for effect in process.replica.effects():
             if process.fuse is not None:
                 process.fuse -= 1
@@ -374,7 +346,7 @@ class World:
                     self.restart_later(place)
                     return
             if type(effect) is ports.Send:
-                self._send(place, effect.peer, effect.message)
+                self.wires.send(place, process, effect.peer, effect.message)
             else:
                 self._do(place, process, effect)
 
@@ -408,74 +380,19 @@ class World:
                     self.history.read_ends(effect.token, effect.height)
             case ports.Alarm() if place[:32] not in self.liars:
                 self.alarms.append((place, effect))
+            case ports.MembersChanged():
+                self.wires.members_changed(place, process)
             case ports.KeySpent() if place[:32] not in self.liars:
-                self.spent[place] = Standing(effect.standing)
+                self._key_is_spent(place, process, Standing(effect.standing))
 
-    def _send(self, place: bytes, peer: bytes, message: Any) -> None:
-        if place[:32] not in self.liars:
-            self.watch.sending(place, peer, message)
-        options = self.options
-        if options.wire:
-            message = PEER_MESSAGE.decode(encode(message))
-        if self.lying is None:
-            self._post(place, peer, message)
-            return
-        if place[:32] in self.liars:
-            message = self.lying.speak(place, message)
-        for target in self.lying.places_of(peer):
-            if message is not None and self.lying.hears(place, target):
-                self._post(place, target, message)
-
-    def _post(self, place: bytes, peer: bytes, message: Any) -> None:
-        options, tape = self.options, self.tape
-        self._sent += 1
-        number = self._sent
-        if tape.chance(options.loss):
-            self.count("loss", step=False)
-        else:
-            delay = tape.between(*options.delay_ms)
-            if tape.chance(options.long_delay):
-                delay += tape.below(10 * options.timeout_ms)
-                self.count("long-delay", step=False)
-            self.at(delay, self._arrive, place, peer, message, number)
-            if tape.chance(options.duplication):
-                self.count("duplication", step=False)
-                delay = tape.between(*options.delay_ms)
-                self.at(delay, self._arrive, place, peer, message, number)
-        if tape.chance(options.late_copy):
-            self.count("late-copy", step=False)
-            delay = tape.below(10 * options.timeout_ms)
-            self.at(delay, self._arrive, place, peer, message, number)
-
-    def _arrive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
-        link = (place[:32], peer[:32])
-        if peer not in self.processes or link in self.cuts:
-            return
-        if self.filters.get(link) is type(message):
-            return
-        self.receive(place, peer, message, number)
-
-    def receive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
-        """A message arrives at a process."""
-        process = self.processes[peer]
-        if process.paused:
-            process.inbox.append((self.receive, (place, peer, message, number)))
-            return
-        link = (place, peer)
-        if number < self._newest_arrived.get(link, 0):
-            self.counts["reordering"] += 1
-        else:
-            self._newest_arrived[link] = number
-        self.steps += 1
-        self.counts["delivery"] += 1
-        process.heard[place[:32]] = process.ticks
-        if peer[:32] in self.liars:
-            self.give(peer, process.replica.receive, place[:32], message)
-            return
-        before = self.watch.receiving(process.replica, place[:32], message)
-        self.give(peer, process.replica.receive, place[:32], message)
-        if before is not None and self.processes.get(peer) is process:
-            self.watch.received(process.replica, message, before)
+    def _key_is_spent(self, place: bytes, process: Process, standing: Standing) -> None:
+        """A node ends its own service; only a node that left is retired, and only certified."""
+        self.spent[place] = standing
+        if standing is Standing.RETIRED:
+            tip = process.replica.chain.tip
+            assert is_gone(process.replica, place), "it was not retired, and it stops"
+            assert all(place not in voters for voters in tip.voters.sets()), "a voter stops"
+            self.count("node-retired", step=False)
 
     def _land(self, place: bytes, life: int) -> None:
         """The disk is done with a batch; a crash may still come before the replica hears of it."""
@@ -558,7 +475,7 @@ class World:
         record_id = record_id or parse_record(raw).record_id
         self.history.append_begins(record_id)
         taken = self.give(node, process.replica.submit, raw)
-        if isinstance(taken, ports.Rejected):
+        if isinstance(taken, ports.Rejected) and taken.code != "key-spent":
             self.history.append_ends(record_id, taken)
         return taken
 
@@ -585,36 +502,6 @@ def disk_stalls(world: World, process: Process) -> bool:
     """Whether a write takes longer than an election, as `node.runtime` has it (P47)."""
     patience_ms = world.options.election_ticks * TICK_MS
     return process.writing is not None and world.now_ms - process.writing_since_ms > patience_ms
-
-
-def settings_of(options: Options) -> ReplicaSettings:
-    """The replica's numbers: its defaults, or small ones so that limits are met."""
-    patience = {
-        "election_ticks": Tick(options.election_ticks),
-        "heartbeat_ticks": Tick(options.heartbeat_ticks),
-    }
-    if not options.small:
-        return ReplicaSettings(consensus=Settings(**patience))
-    return ReplicaSettings(
-        consensus=Settings(
-            **patience,
-            append_bytes_max=1_000,
-            in_flight_messages_max=2,
-            in_flight_bytes_max=3_000,
-            uncommitted_bytes_max=4_000,
-            cached_bytes_max=2_000,
-            committed_bytes_max=2_000,
-            reads_max=4,
-        ),
-        block_records_max=2,
-        proposals_in_flight_max=8,
-        log_entries_kept=5,
-        intake=IntakeLimits(
-            waiting=Limits(records_max=8, bytes_max=64 * 1024, resend_ticks=20),
-            queue=Limits(records_max=8, bytes_max=64 * 1024, resend_ticks=20),
-            verified_records_max=8,
-        ),
-    )
 
 
 __all__ = ["Disk", "Options", "Process", "World", "disk_stalls", "fast_sign", "settings_of"]

@@ -24,7 +24,7 @@ ACCOUNTABILITY = (
     bug(
         "a store that went back is not noticed",
         "A7",
-        ("sim.world:World._key_spent", "self.spent[place] = Standing.BEHIND", "return None"),
+        ("sim.world:World.key_spent", "self.spent[place] = Standing.BEHIND", "return None"),
         (
             "node.replica:Replica._standing_at_start",
             "return Standing.ASKING",
