@@ -11,7 +11,7 @@ from threading import Lock
 from audit.forks import Readable
 from audit.questions import Answer, Database
 from audit.reading import with_attached
-from audit.tables import SCHEMA, Tables, TableWriter
+from audit.tables import Tables, TableWriter
 from contracts.machine import Tip, parse_tip
 from ledger import store_keys
 from ledger.blocks import BlockHeader, parse_any_leaf
@@ -103,9 +103,7 @@ class Index:
 
     def _keep(self, database: Database) -> None:
         """Moves the rows that were made into the database."""
-        database.add(self._tables.rows)
-        for name in SCHEMA:
-            self._tables.rows[name].clear()
+        self._tables.release(database.add)
 
 
 def _record(snapshot: Readable, index: int, leaf: RecordLeaf, data: bytes) -> Record:

@@ -1,7 +1,7 @@
 """What auditors ask, in SQL over the tables of a ledger (`audit.tables`), answered by DuckDB.
 
-A question is a query with named parameters. The database is in memory and made anew from the
-ledger; nothing is loaded or fetched.
+A question is a query with named parameters. The database is made anew from the ledger, in memory
+or in a file of its own; nothing is loaded or fetched.
 """
 
 import csv
@@ -151,18 +151,24 @@ class Answer:
 
 
 class Database:
-    """The tables of one ledger, in memory. Use as a context manager; one thread at a time."""
+    """The tables of one ledger. Use as a context manager; one thread at a time."""
 
     def __init__(
-        self, tables: Tables | None = None, *, limits: Mapping[str, str] = NO_LIMITS
+        self,
+        tables: Tables | None = None,
+        *,
+        path: Path | None = None,
+        limits: Mapping[str, str] = NO_LIMITS,
     ) -> None:
-        """limits: settings of DuckDB, "memory_limit" and "threads"."""
+        """path: of a file to be made, if not in memory. limits: DuckDB's "memory_limit" and
+        "threads"."""
         self._db = duckdb.connect(
+            ":memory:" if path is None else path,
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 **limits,
-            }
+            },
         )
         for name, columns in SCHEMA.items():
             listed = ", ".join(f'"{column}" {form}' for column, form, _ in columns)

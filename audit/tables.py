@@ -4,13 +4,14 @@ One row is one thing that the ledger says; `SCHEMA` says what each column means.
 milliseconds since 1970, ids hexadecimal. Everything is as of the ledger's last block.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from audit.forks import Readable
 from audit.reading import read_leaves
 from audit.replay import Replay
+from audit.scratch import Scratch
 from contracts.catalog import Dataset, parse_dataset
 from contracts.consortium import parse_member
 from contracts.emergencies import EmergencyStart
@@ -138,6 +139,12 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
 
 Row = tuple[Any, ...]
 
+ROWS_HELD_MAX = 50_000
+"""So many rows wait in memory for whoever keeps them."""
+
+OF_STATE = (b"grant/", b"dataset/", b"department/")
+"""What the keys begin with of which the state's values get rows."""
+
 
 @dataclass(slots=True)
 class Tables:
@@ -156,16 +163,36 @@ class Tables:
         for row in self.rows[table]:
             yield dict(zip(columns, row, strict=True))
 
+    def held(self) -> int:
+        """How many rows there are."""
+        return sum(map(len, self.rows.values()))
 
-def make_tables(source: Readable, genesis: GenesisFile, *, height_max: int | None = None) -> Tables:
+    def release(self, keep: Callable[[dict[str, list[Row]]], None]) -> None:
+        """Gives all rows to `keep` and forgets them."""
+        keep(self.rows)
+        for rows in self.rows.values():
+            rows.clear()
+
+
+def make_tables(
+    source: Readable,
+    genesis: GenesisFile,
+    *,
+    height_max: int | None = None,
+    exchanges: bool = True,
+    scratch: Scratch | None = None,
+    keep: Callable[[dict[str, list[Row]]], None] | None = None,
+) -> Tables:
     """Executes the ledger again and writes down what it says. Raises Malformed if it is none.
 
     Signatures are not judged, and items that are not held are left out. height_max: of the last
-    block that is taken, if not of all.
+    block that is taken, if not of all. exchanges: see `TableWriter`. scratch: an empty one, for
+    state that outgrows memory. keep: takes rows now and then, which are then no longer in memory
+    nor in what is returned.
     """
     made = Tables(genesis.ledger_id)
-    writer = TableWriter(made)
-    replay = Replay(genesis, derive=False)
+    writer = TableWriter(made, exchanges=exchanges)
+    replay = Replay(genesis, derive=False, scratch=scratch)
     records: list[tuple[int, Record]] = []
     for leaf in read_leaves(source):
         if replay.tip.height == height_max:
@@ -183,10 +210,16 @@ def make_tables(source: Readable, genesis: GenesisFile, *, height_max: int | Non
         for index, record in records:
             writer.record(leaf.parsed, index, record)
         records = []
+        if scratch is not None and replay.is_full:
+            scratch.write(replay.unsaved())
+        if keep is not None and made.held() > ROWS_HELD_MAX:
+            made.release(keep)
     tip = replay.tip
     made.height, made.tree_size, made.time_ms = tip.height, tip.tree_size, tip.time_ms
     made.root = tip.tree().root()
-    writer.state(sorted(replay.state.items()))
+    writer.state(sorted(item for item in replay.state.items() if item[0].startswith(OF_STATE)))
+    if keep is not None:
+        made.release(keep)
     return made
 
 

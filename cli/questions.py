@@ -3,6 +3,7 @@
 import csv
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from audit.proofs.check import moment
 from audit.questions import ALWAYS, QUESTIONS, Answer, Database, Question, Unanswerable
 from audit.sources.opening import open_ledger
 from audit.sources.replayed import ReplayedSource
-from audit.tables import Tables, make_tables
+from audit.sources.scratch_folder import ScratchFolder
+from audit.tables import SCHEMA, Tables, make_tables
 from audit.verify import Source, Unreadable
 from cli.audit import verify_source
 from cli.client import node_options
@@ -54,6 +56,9 @@ OutputOption = click.option(
     help="File to write a Parquet answer to; nothing is overwritten.",
 )
 
+LIMITS = {"memory_limit": "1GB"}
+"""Of the database; beyond it DuckDB uses the disk."""
+
 REEXECUTED = "every leaf up to this height was executed again; signatures were not judged"
 """What an answer without proof rests on."""
 
@@ -78,10 +83,23 @@ class MomentType(click.ParamType[int]):
 
 
 def read_tables(target: str, genesis_path: Path, token: str | None) -> Tables:
-    """The ledger that a person named, as tables. Raises Failure."""
+    """The ledger that a person named, as tables without each exchange's halves. Raises Failure."""
     genesis = read_genesis(genesis_path)
-    with _source(target, token) as source:
-        return make_tables(source, genesis)
+    with _source(target, token) as source, ScratchFolder() as scratch:
+        return make_tables(source, genesis, exchanges=False, scratch=scratch)
+
+
+@contextmanager
+def _opened(source: Source, genesis: GenesisFile, **options: Any) -> Iterator["Found"]:
+    """All tables of a ledger in a file of their own, which is gone afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="concordat-audit-") as folder,
+        Database(path=Path(folder) / "tables.duckdb", limits=LIMITS) as database,
+        ScratchFolder() as scratch,
+    ):
+        tables = make_tables(source, genesis, scratch=scratch, keep=database.add, **options)
+        database.set_time(tables.time_ms)
+        yield Found(tables, database)
 
 
 @contextmanager
@@ -141,19 +159,26 @@ def ask(
     _check_output(form, output)
     genesis = read_genesis(genesis_path)
     with _source(target, token) as source:
-        if proof is None:
-            found = Found(make_tables(source, genesis), REEXECUTED)
-        else:
-            found = _proved(asked, parameters, genesis, source, proof, target)
-    _answer(asked.meaning, asked.sql, parameters, found, form, output)
+        height = None if proof is None else _verified_height(genesis, source, proof, target)
+        complete = REEXECUTED
+        if proof is not None and height is not None:
+            complete = f"complete by full verification up to height {height}"
+            if asked.listed:
+                dataset = str(parameters["dataset"])
+                count = _prove(dataset, genesis, source, height, proof)
+                complete = f"complete by the heads of lists, {count} files in {proof}; {complete}"
+            else:
+                complete += "; there is no shorter proof of it"
+        with _opened(source, genesis, height_max=height) as found:
+            _answer(asked.meaning, asked.sql, parameters, found, form, output, complete)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Tables, and what their being complete rests on."""
+    """What tables are of, and the database that holds them."""
 
     tables: Tables
-    complete: str
+    database: Database
 
 
 def _parameters(
@@ -175,15 +200,8 @@ def _parameters(
     return parameters
 
 
-def _proved(
-    asked: Question,
-    parameters: Mapping[str, str | int],
-    genesis: GenesisFile,
-    source: Source,
-    folder: Path,
-    target: str,
-) -> Found:
-    """The tables as of the newest certificate, and why they are complete. Raises Failure."""
+def _verified_height(genesis: GenesisFile, source: Source, folder: Path, target: str) -> int:
+    """The height of the newest certificate of a ledger that holds. Raises Failure."""
     if folder.exists():
         raise Failure(f"{folder} is there already", "Choose another name; nothing is overwritten.")
     report = verify_source(genesis, source)
@@ -192,23 +210,22 @@ def _proved(
             f"{target} does not hold, or nothing is certified: an answer would prove nothing",
             "Run `concordat audit verify` on it; it names what is wrong.",
         )
-    height = report.certified.height
-    verified = f"complete by full verification up to height {height}"
-    tables = make_tables(source, genesis, height_max=height)
-    if not asked.listed:
-        return Found(tables, f"{verified}; there is no shorter proof of it")
+    return report.certified.height
+
+
+def _prove(dataset: str, genesis: GenesisFile, source: Source, height: int, folder: Path) -> int:
+    """Writes the proofs of who read a dataset, and says how many. Raises Failure."""
+    tables = make_tables(source, genesis, height_max=height, exchanges=False)
     ready = source if source.whole else ReplayedSource(genesis, source)
     try:
         prover = Prover(genesis, ready)
-        files = dict(reader_proofs(prover, genesis, tables, str(parameters["dataset"])))
+        files = dict(reader_proofs(prover, genesis, tables, dataset))
     except Unprovable as error:
         raise Failure(str(error), error.remedy) from None
     folder.mkdir(parents=True)
     for name, data in files.items():
         write_new(folder / name, data)
-    return Found(
-        tables, f"complete by the heads of lists, in {len(files)} files in {folder}; {verified}"
-    )
+    return len(files)
 
 
 @click.command()
@@ -233,8 +250,9 @@ def sql(
     """
     del url
     _check_output(form, output)
-    found = Found(read_tables(target, genesis_path, token), REEXECUTED)
-    _answer(query, query, {}, found, form, output)
+    genesis = read_genesis(genesis_path)
+    with _source(target, token) as source, _opened(source, genesis) as found:
+        _answer(query, query, {}, found, form, output, REEXECUTED)
 
 
 @click.command(name="tables")
@@ -258,11 +276,14 @@ def tables_command(
     del url
     if output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
-    tables = read_tables(target, genesis_path, token)
-    with Database(tables) as database:
-        database.save(output)
-        counts = ", ".join(f"{len(rows)} {name}" for name, rows in tables.rows.items())
-        console.print(f"{output}: {counts}, as of height {tables.height}", markup=False)
+    genesis = read_genesis(genesis_path)
+    with _source(target, token) as source, _opened(source, genesis) as found:
+        found.database.save(output)
+        counts = ", ".join(
+            f"{found.database.ask(f'FROM {name} SELECT count(*)').rows[0][0]} {name}"
+            for name in SCHEMA
+        )
+        console.print(f"{output}: {counts}, as of height {found.tables.height}", markup=False)
 
 
 def stated(tables: Tables) -> dict[str, Any]:
@@ -290,26 +311,25 @@ def _answer(
     found: Found,
     form: str,
     output: Path | None,
+    complete: str,
 ) -> None:
-    with Database(found.tables) as database:
-        try:
-            if output is None:
-                show_answer(
-                    title, found.tables, database.ask(query, parameters), form, found.complete
-                )
-                return
-            said = {"question": title, "complete": found.complete, **stated(found.tables)}
-            database.save_answer(
-                query,
-                output,
-                parameters=parameters,
-                stated={name: str(value) for name, value in said.items()},
-            )
-        except Unanswerable as error:
-            raise Failure(
-                str(error), "Check what was given; docs/CLI.md lists tables and columns."
-            ) from None
-    console.print(f"{output}: as of height {found.tables.height}; {found.complete}", markup=False)
+    tables, database = found.tables, found.database
+    try:
+        if output is None:
+            show_answer(title, tables, database.ask(query, parameters), form, complete)
+            return
+        said = {"question": title, "complete": complete, **stated(tables)}
+        database.save_answer(
+            query,
+            output,
+            parameters=parameters,
+            stated={name: str(value) for name, value in said.items()},
+        )
+    except Unanswerable as error:
+        raise Failure(
+            str(error), "Check what was given; docs/CLI.md lists tables and columns."
+        ) from None
+    console.print(f"{output}: as of height {tables.height}; {complete}", markup=False)
 
 
 def show_answer(

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sharing_network import make_network
 
 from audit import index as indexing
+from audit import tables as making
 from audit.index import Behind, Index
 from audit.proofs.check import check_proof
 from audit.questions import ALWAYS, QUESTIONS, Database, Unanswerable
@@ -81,6 +82,20 @@ def test_each_question_is_answered(world: World, tables: Tables) -> None:
     assert answers(tables, "membership") == answers(tables, "refused") == []
     assert len(answers(tables, "expiring", days="2")) == 2
     assert answers(tables, "expiring", days="0") == []
+
+
+def test_rows_that_are_kept_elsewhere_are_the_same(
+    world: World, tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "ROWS_HELD_MAX", 2)
+    with Database(path=tmp_path / "tables.duckdb") as stored, Database(tables) as held:
+        left = make_tables(world.branch, world.branch.genesis, keep=stored.add)
+        assert left.held() == 0 and left.root == tables.root
+        for name in SCHEMA:
+            everything = f"SELECT * FROM {name} ORDER BY ALL"
+            assert stored.ask(everything) == held.ask(everything)
+    few = make_tables(world.branch, world.branch.genesis, exchanges=False)
+    assert few.rows["receipts"] == [] and few.rows["receipt_lines"] == tables.rows["receipt_lines"]
 
 
 def test_what_no_table_has_is_said_in_words(tables: Tables) -> None:
