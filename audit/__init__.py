@@ -13,6 +13,7 @@ It shares formats and contracts with the node, and neither consensus nor storage
     admissions which department answers for a node that joined later, or who vouches for it
     blame      who signed two things of which no honest node signs both
     evidence   that, in a file that stands alone
+    clocks     block times beside their signers' clocks
     gaps       both halves of every exchange, laid side by side
     tables     the ledger as rows, by executing it again
     questions  what auditors ask, in SQL over those rows

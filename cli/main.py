@@ -5,6 +5,7 @@ import sys
 import click
 
 from cli.audit import audit
+from cli.clocks import clocks
 from cli.consortium import consortium
 from cli.emergencies import emergencies_command
 from cli.exports import consistency, export
@@ -44,6 +45,7 @@ for each in (
     ask,
     blame_command,
     check,
+    clocks,
     compare_command,
     consistency,
     emergencies_command,
