@@ -134,6 +134,11 @@ def exchange_get(
     }
     client = connect(url, token)
     value = client.post("/v1/exchanges", body, dry_run=dry_run or None)
+    following = value.get("next")
+    while following is not None:
+        page = client.get(f"/v1/exchanges/{value['exchange_id']}/rows", start=following)
+        value["rows"] += page["rows"]
+        following = value["next"] = page["next"]
     if as_json or dry_run:
         emit_json(value)
         return

@@ -37,7 +37,7 @@ class NodeSection:
     keys: str = _setting("keys", "the folder of private keys; never part of a backup")
     data: str = _setting("data", "the folder of the ledger's store")
     tokens: str = _setting("tokens.json", "the file of hashed bearer tokens")
-    spool: str = _setting("spool", "the folder of the encrypted vault: blindings, salts, queries")
+    spool: str = _setting("spool", "the folder of the encrypted vault and results under way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class LimitsSection:
     exchanges_in_flight_max: int = _setting(1_000, "exchanges served or asked at once", least=1)
     result_rows_max: int = _setting(10_000, "rows in one exchange", least=1)
     result_bytes_max: int = _setting(16_777_216, "bytes in one exchange", least=1_024)
+    spool_bytes_max: int = _setting(4_294_967_296, "results under way, each side", least=1_048_576)
     source_timeout_ms: int = _setting(5_000, "longest wait for a source", least=100)
 
 

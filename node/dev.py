@@ -19,7 +19,7 @@ from contracts.catalog import DatasetOffer, Description, Field
 from contracts.grants import GrantApprove, GrantRequest
 from contracts.limits import Limits
 from ledger.codec import Format, encode
-from ledger.genesis import FounderSignature, Genesis, GenesisFile
+from ledger.genesis import FounderSignature, Genesis, GenesisFile, Setting
 from ledger.statements import genesis_statement
 from node import ports
 from node.authoring import Draft
@@ -71,7 +71,13 @@ async def run_dev(folder: Path | None, *, http_listen: str) -> None:
                 services[1].node.events.stop()
 
 
-def _found(base: Path, names: tuple[str, ...], http_listen: str) -> None:
+def _found(
+    base: Path,
+    names: tuple[str, ...],
+    http_listen: str,
+    *,
+    settings: tuple[Setting, ...] = (),
+) -> None:
     """Keys, genesis and configuration of both departments, and the registry's source."""
     base.mkdir(parents=True, exist_ok=True)
     port = int(http_listen.rpartition(":")[2])
@@ -92,7 +98,7 @@ def _found(base: Path, names: tuple[str, ...], http_listen: str) -> None:
         created_ms=time.time_ns() // 1_000_000,
         departments=tuple(enrolments),
         voters=tuple(sorted(entry.nodes[0].node_id for entry in enrolments)),
-        settings=(),
+        settings=settings,
     )
     data = encode(genesis)
     statement = genesis_statement(sha256(data).digest())

@@ -17,6 +17,7 @@ from node.exchange.bulk import Bulk, Journal
 from node.exchange.consumer import Consumer
 from node.exchange.provider import Provider
 from node.exchange.sources.registry import load_sources
+from node.exchange.spool import Spool
 from node.exchange.vault import Vault
 from node.fetching import BLOCKS, Fetching
 from node.http.app import make_app
@@ -52,7 +53,13 @@ async def running(config: Config) -> AsyncIterator[Service]:
         await node.stop()
         raise
     try:
-        await node.start({"exchange": service.provider.serve, BLOCKS: fetching.serve})
+        await node.start(
+            {
+                "exchange": service.provider.serve,
+                "resume": service.provider.resume,
+                BLOCKS: fetching.serve,
+            }
+        )
         fetching.start()
         service.provider.recover()
         service.approver.start()
@@ -114,8 +121,13 @@ async def serve(config: Config, *, ready: Callable[[Service], None] | None = Non
 
 def _assemble(node: Node, config: Config) -> Service:
     sources = load_sources(config.sources, config.base)
-    vault = Vault(config.path(config.node.spool) / "vault", node.identity)
-    journal = Journal(config.path(config.node.spool) / "bulk")
+    folder = config.path(config.node.spool)
+    vault = Vault(folder / "vault", node.identity)
+    journal = Journal(folder / "bulk")
+
+    def spool() -> Spool:
+        return Spool(folder, bytes_max=config.limits.spool_bytes_max)
+
     author = Author(
         ledger_id=node.ledger_id,
         department=node.department,
@@ -129,8 +141,8 @@ def _assemble(node: Node, config: Config) -> Service:
         tokens=Tokens(config.path(config.node.tokens)),
         sources=sources,
         vault=vault,
-        provider=Provider(node=node, author=author, sources=sources, vault=vault),
-        consumer=Consumer(node=node, author=author, vault=vault),
+        provider=Provider(node=node, author=author, sources=sources, vault=vault, spool=spool()),
+        consumer=Consumer(node=node, author=author, vault=vault, spool=spool()),
         journal=journal,
         bulk_receipts=Bulk(node=node, author=author, journal=journal, side="r"),
         bulk_acknowledgements=Bulk(node=node, author=author, journal=journal, side="a"),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,29 @@ from ledger.commitments import commitment, opens
 from ledger.errors import Malformed
 from ledger.records import HEADER_BYTES_MAX, parse_leaf
 from ledger.statements import exchange_request_statement
+from ledger.tree import root_of
 from ledger.types import LeafIndex
 from node.authoring import Author
-from node.exchange.answers import ANSWER, ANSWER_BYTES_MAX, RELEASE_HEAD, Answer, ReleaseHead
+from node.exchange.answers import ANSWER, RELEASE_HEAD, Answer, ReleaseHead, Resume
 from node.exchange.batching import Batcher
-from node.exchange.provider import request_commitment
+from node.exchange.preparing import request_commitment
+from node.exchange.spool import Result, Spool, SpoolFull, fits
 from node.exchange.vault import Vault
 from node.peers.rpc import PeerUnavailable, RpcError
 from node.runtime import Node
 
 ACKNOWLEDGE_PAUSE_S = 0.05
+
+RESUMPTIONS_MAX = 20
+"""How often one broken release is taken up again."""
+
+RESUME_PAUSE_S = 0.1
+
+KEPT_MAX = 64
+"""Large results that wait for their apps to read on; the oldest goes."""
+
+KEPT_S = 600.0
+"""How long one waits."""
 
 _RECEIPTS: Decoder[Receipts] = Decoder(Receipts, what="receipts", bytes_max=HEADER_BYTES_MAX)
 
@@ -60,23 +73,41 @@ class Wanted:
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
-    """Checked data, and where its receipt is."""
+    """Checked data, and where its receipt is. next_offset: where the next window begins, if any.
+
+    Read chunk by chunk; `close` ends it.
+    """
 
     exchange_id: bytes
-    answer: Answer
+    result: Result
     receipt_record: bytes
     height: int
     leaf_index: int
+    next_offset: int | None
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are, 1 at least."""
+        return self.result.count
+
+    def answer(self, number: int = 0) -> Answer:
+        """A chunk's rows, 0 ≤ number < chunks."""
+        return ANSWER.decode(self.result.chunk(number))
+
+    def close(self) -> None:
+        """The rows are not needed any more."""
+        self.result.discard()
 
 
 class Consumer:
     """Asks other departments' nodes for data."""
 
-    def __init__(self, *, node: Node, author: Author, vault: Vault) -> None:
+    def __init__(self, *, node: Node, author: Author, vault: Vault, spool: Spool) -> None:
         self._node = node
         self._vault = vault
+        self._spool = spool
         self._acknowledgements = Batcher(
             kind="exchange.acknowledgements",
             make_body=lambda lines: Acknowledgements(lines),  # type: ignore[arg-type]
@@ -86,6 +117,7 @@ class Consumer:
             pause_s=ACKNOWLEDGE_PAUSE_S,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._kept: dict[bytes, tuple[Received, str, float]] = {}
         self.in_flight = 0
 
     async def stop(self) -> None:
@@ -103,15 +135,44 @@ class Consumer:
         if known.consumer != self._node.department:
             raise ExchangeRefused("not-the-consumer", f"{known.consumer} holds this grant")
         self.in_flight += 1
+        asked, case_blinding = self._request(wanted, known)
+        result = self._spool.begin(ledger_id=asked.ledger_id, exchange_id=asked.exchange_id)
+        received = None
         try:
-            asked, case_blinding = self._request(wanted, known)
-            head, content = await self._fetch(asked, known, timeout_s)
-            received = await self._check(asked, known, head, content, timeout_s)
+            head = await self._fetch(asked, known, result, timeout_s)
+            received = await self._check(asked, known, head, result, timeout_s)
+            await asyncio.to_thread(self._keep, asked, wanted, head, case_blinding)
+            self._acknowledge(asked, head)
+            return received
+        except SpoolFull as error:
+            raise ExchangeRefused("busy", str(error)) from None
         finally:
             self.in_flight -= 1
-        await asyncio.to_thread(self._keep, asked, wanted, head, case_blinding)
-        self._acknowledge(asked, head)
-        return received
+            if received is None:
+                result.discard()
+
+    def keep(self, received: Received, actor: str) -> None:
+        """A large result stays for its app to read on, for KEPT_S."""
+        now = self._now()
+        for exchange_id, (_, _, until) in list(self._kept.items()):
+            if until <= now or len(self._kept) >= KEPT_MAX:
+                self._kept.pop(exchange_id)[0].close()
+        self._kept[received.exchange_id] = (received, actor, now + KEPT_S)
+
+    def kept(self, exchange_id: bytes, actor: str) -> Received | None:
+        """A result that stays for this app; None if it does not, or no more."""
+        received, whose, until = self._kept.get(exchange_id, (None, "", 0.0))
+        return received if whose == actor and until > self._now() else None
+
+    def drop(self, exchange_id: bytes) -> None:
+        """The app has read all of it."""
+        found = self._kept.pop(exchange_id, None)
+        if found is not None:
+            found[0].close()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     def _request(self, wanted: Wanted, known: Grant) -> tuple[ExchangeRequest, bytes]:
         case_blinding = secrets.token_bytes(32)
@@ -136,31 +197,45 @@ class Consumer:
         return asked, case_blinding
 
     async def _fetch(
-        self, asked: ExchangeRequest, known: Grant, timeout_s: float
-    ) -> tuple[ReleaseHead, bytes]:
-        """The release, from whichever of the provider's nodes is reachable."""
+        self, asked: ExchangeRequest, known: Grant, result: Result, timeout_s: float
+    ) -> ReleaseHead:
+        """The release, from whichever of the provider's nodes is reachable.
+
+        Once a node may have the request, no other is asked: there would be a second receipt. If the
+        line breaks, the same release goes on from the chunk that is next.
+        """
         request = encode(asked)
         statement = exchange_request_statement(self._node.ledger_id, request)
         identity = self._node.identity
         body = encode(SignedRequest(request, identity.record_key, identity.sign_record(statement)))
         provider = member(self._node.view(), known.request.provider)
         assert provider is not None, "a grant's provider is a member"
-        assert self._node.network is not None
+        network = self._node.network
+        assert network is not None
+        arriving = _Arriving(result)
         failure: Exception | None = None
         for node_id in provider.nodes:
-            chunks: list[bytes] = []
             try:
-                async for chunk in self._node.network.call(
-                    node_id, "exchange", body, timeout_s=timeout_s
-                ):
-                    chunks.append(chunk)
-                    if sum(map(len, chunks)) > ANSWER_BYTES_MAX:
-                        raise ExchangeRefused("too-large", "the answer is beyond all limits")
-                return _assemble(chunks)
-            except RpcError as error:
-                raise ExchangeRefused(error.code, error.detail) from None
+                await network.reach(node_id, timeout_s=timeout_s)
             except PeerUnavailable as error:
                 failure = error
+                continue
+            method = "exchange"
+            for _ in range(RESUMPTIONS_MAX):
+                arriving.heard = self._now()
+                try:
+                    await arriving.take(network.call(node_id, method, body, timeout_s=timeout_s))
+                    return arriving.whole()
+                except RpcError as error:
+                    raise ExchangeRefused(error.code, error.detail) from None
+                except PeerUnavailable as error:
+                    if self._now() - arriving.heard >= timeout_s:
+                        raise ExchangeRefused("provider-unavailable", str(error)) from None
+                    failure = error
+                    method = "resume"
+                    body = encode(Resume(asked.exchange_id, arriving.result.count))
+                    await asyncio.sleep(RESUME_PAUSE_S)
+            raise ExchangeRefused("release-broken", f"the line broke again and again: {failure}")
         detail = f"no node of {known.request.provider} can be reached: {failure}"
         raise ExchangeRefused("provider-unavailable", detail)
 
@@ -169,7 +244,7 @@ class Consumer:
         asked: ExchangeRequest,
         known: Grant,
         head: ReleaseHead,
-        content: bytes,
+        result: Result,
         timeout_s: float,
     ) -> Received:
         """The content is what a certified receipt of this very exchange says (P1)."""
@@ -178,21 +253,34 @@ class Consumer:
         ledger_id = self._node.ledger_id
         if receipt.request != request_commitment(ledger_id, asked) or receipt.case != asked.case:
             raise ExchangeRefused("receipt-mismatch", "the receipt is of another request")
-        if len(content) != receipt.size_bytes or not opens(
+        if not opens(
             receipt.response,
             ledger_id,
             role="response",
             blinding=head.response_blinding,
-            content=content,
+            content=root_of(head.hashes),
         ):
             raise ExchangeRefused("receipt-mismatch", "the content is not what was receipted")
-        try:
-            answer = ANSWER.decode(content)
-        except Malformed as error:
-            raise ExchangeRefused("malformed-answer", str(error)) from None
-        if answer.fields != asked.fields or len(answer.rows) != receipt.rows:
-            raise ExchangeRefused("receipt-mismatch", "fields or rows differ from the receipt")
-        return Received(asked.exchange_id, answer, head.receipt_record, height, index)
+        await asyncio.to_thread(self._check_content, asked, receipt, result)
+        return Received(
+            asked.exchange_id, result, head.receipt_record, height, index, head.next_offset
+        )
+
+    def _check_content(self, asked: ExchangeRequest, receipt: Receipt, result: Result) -> None:
+        """Each chunk is rows of the asked fields, as many as the receipt says. Blocking."""
+        rows = size = 0
+        for number in range(result.count):
+            content = result.chunk(number)
+            try:
+                answer = ANSWER.decode(content)
+            except Malformed as error:
+                raise ExchangeRefused("malformed-answer", str(error)) from None
+            if answer.fields != asked.fields:
+                raise ExchangeRefused("receipt-mismatch", "the fields are not those asked for")
+            rows += len(answer.rows)
+            size += len(content)
+        if (rows, size) != (receipt.rows, receipt.size_bytes):
+            raise ExchangeRefused("receipt-mismatch", "rows or bytes differ from the receipt")
 
     async def _find(self, record_id: bytes, timeout_s: float) -> tuple[int, int]:
         """Where the receipt is in this node's ledger, once it is certified here."""
@@ -262,11 +350,50 @@ class Consumer:
         task.add_done_callback(self._tasks.discard)
 
 
-def _assemble(chunks: Sequence[bytes]) -> tuple[ReleaseHead, bytes]:
-    if not chunks:
-        raise ExchangeRefused("malformed-answer", "the provider sent nothing")
-    try:
-        head = RELEASE_HEAD.decode(chunks[0])
-    except Malformed as error:
-        raise ExchangeRefused("malformed-answer", str(error)) from None
-    return head, b"".join(chunks[1:])
+class _Arriving:
+    """A release as it comes, over one connection or several. head: the first chunk, once it came.
+    heard: when something came last, by the loop's clock.
+
+    Each chunk is compared with its hash in the head before it is spooled, so one that is left out,
+    moved or changed ends the exchange at once.
+    """
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        self.head: ReleaseHead | None = None
+        self._head_bytes = b""
+        self.heard = 0.0
+
+    async def take(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        """What comes over one connection. Raises ExchangeRefused, RpcError, PeerUnavailable."""
+        first = True
+        async for chunk in chunks:
+            self.heard = asyncio.get_running_loop().time()
+            if first:
+                self._begin(chunk)
+                first = False
+                continue
+            assert self.head is not None, "the head came first"
+            if not fits(chunk, self.result.count, self.head.hashes):
+                raise ExchangeRefused("receipt-mismatch", "a chunk is not the one announced")
+            self.result.add(chunk)
+
+    def _begin(self, head: bytes) -> None:
+        if self.head is not None:
+            if head != self._head_bytes:
+                raise ExchangeRefused("receipt-mismatch", "the release went on as another one")
+            return
+        try:
+            self.head = RELEASE_HEAD.decode(head)
+        except Malformed as error:
+            raise ExchangeRefused("malformed-answer", str(error)) from None
+        self._head_bytes = head
+
+    def whole(self) -> ReleaseHead:
+        """The head, once everything that it announces is there. Raises ExchangeRefused."""
+        if self.head is None:
+            raise ExchangeRefused("malformed-answer", "the provider sent nothing")
+        if self.result.count != len(self.head.hashes):
+            raise ExchangeRefused("receipt-mismatch", "the release ended early")
+        self.result.finish()
+        return self.head

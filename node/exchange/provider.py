@@ -6,21 +6,19 @@ not go out in time, or not all of it, is voided.
 """
 
 import asyncio
-import secrets
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from contracts.catalog import Dataset, dataset
-from contracts.consortium import department_of_key, node
+from contracts.consortium import department_of_key, node, setting
 from contracts.exchanges import (
     Denial,
     Denials,
     ExchangeRequest,
-    Receipt,
     Receipts,
     Void,
     Voids,
@@ -28,32 +26,22 @@ from contracts.exchanges import (
     parse_request,
     parse_signed_request,
 )
-from contracts.grants import Grant, exhausted, grant
-from contracts.limits import Counts
+from contracts.grants import grant
 from contracts.refusals import Refusal
 from ledger import store_keys
-from ledger.attachments import items_root
 from ledger.codec import encode
-from ledger.commitments import commitment, subject_tag
 from ledger.errors import Malformed
 from ledger.signatures import verify
 from ledger.statements import exchange_request_statement
 from node.authoring import VALID_MS, Author
-from node.exchange.answers import CHUNK_BYTES, Answer, ReleaseHead
-from node.exchange.batching import Batcher, Outcome, Placed, Right
-from node.exchange.recovery import Unfinished, receipts_to_void
-from node.exchange.release import Endings, Moment, Release
-from node.exchange.sources.port import (
-    Field,
-    Query,
-    QueryRefused,
-    Rows,
-    SourceMisbehaved,
-    SourceUnavailable,
-    parse_query,
-)
+from node.exchange.answers import RESUME, ReleaseHead
+from node.exchange.batching import Batcher, Placed
+from node.exchange.preparing import Denied, Prepared, Preparer, request_commitment
+from node.exchange.recovery import receipts_to_void
+from node.exchange.release import Endings, Moment, Release, Stop
 from node.exchange.sources.registry import Sources
-from node.exchange.vault import SubjectsExhausted, Vault
+from node.exchange.spool import Spool
+from node.exchange.vault import Vault
 from node.peers.rpc import Part, RpcError
 from node.runtime import Node, Unknown
 
@@ -66,20 +54,30 @@ REMEMBERED_MAX = 100_000
 DENIALS_PAUSE_S = 0.2
 DENIALS_WAITING_MAX = 1_000
 
-NO_SUBJECTS = bytes(32)
+LINGERING_MAX = 16
+"""Large results that are kept until their window closes, in case the line breaks at the end."""
 
 log = structlog.get_logger("concordat.exchange")
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """Data that is read and cut, with all that its receipt says."""
+@dataclass(slots=True)
+class _Open:
+    """An exchange whose receipt is on its way, or whose release is under way.
 
-    asked: ExchangeRequest
-    right: Right
-    content: bytes
-    blinding: bytes
-    receipt: Receipt
+    placed: where its receipt is, once certified. sent: chunks that have left, from the first on.
+    over: all has left, or nothing may any more.
+    """
+
+    prepared: Prepared
+    release: Release
+    placed: asyncio.Future[Placed]
+    sent: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk has left."""
+        return self.sent == self.prepared.result.count
 
 
 class Provider:
@@ -92,10 +90,11 @@ class Provider:
         author: Author,
         sources: Sources,
         vault: Vault,
+        spool: Spool,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._node = node
-        self._sources = sources
+        self._preparer = Preparer(node=node, sources=sources, vault=vault, spool=spool)
         self._vault = vault
         self._monotonic = monotonic
         self._limits = node.config.limits
@@ -125,13 +124,20 @@ class Provider:
         self._denying: set[asyncio.Task[Any]] = set()
         self._unfinished = vault.unfinished()
         self._seen: dict[bytes, None] = {}
+        self._open: dict[bytes, _Open] = {}
+        self._lingering: dict[bytes, _Open] = {}
+        self._stopping = asyncio.Event()
         self.endings = Endings()
         self.in_flight = 0
         self.served = 0
         self.denied = 0
 
     async def stop(self) -> None:
-        """Ends; what is to be recorded is."""
+        """Ends; what is to be recorded is. Releases under way are voided."""
+        self._stopping.set()
+        for opened in list(self._open.values()):
+            opened.release.end(Stop("out-of-service", "the provider's node stops"))
+            opened.over.set()
         await asyncio.gather(*self._denying, return_exceptions=True)
         for batcher in (self._receipts, self._denials, self._voids):
             await batcher.stop()
@@ -142,15 +148,30 @@ class Provider:
             raise RpcError("busy", f"{self.in_flight} exchanges are under way")
         self.in_flight += 1
         try:
-            asked = self._authentic(sender, body)
-            prepared = await self._prepare(asked)
-            release = Release(asked.grant_id, self._monotonic_ms())
-            placed = await self._certify(prepared)
-            async for part in self._release(prepared, placed, release):
-                yield part
-            self.served += 1
-        finally:
+            opened = await self._begin(self._authentic(sender, body))
+        except BaseException:
             self.in_flight -= 1
+            raise
+        async for part in self._release(opened, start=0):
+            yield part
+
+    async def resume(self, sender: bytes, body: bytes) -> AsyncIterator[Part]:
+        """The RPC `resume`: a release that broke off goes on, under the same receipt."""
+        try:
+            wanted = RESUME.decode(body)
+        except Malformed as error:
+            raise RpcError("malformed-request", str(error)) from None
+        opened = self._open.get(wanted.exchange_id) or self._lingering.get(wanted.exchange_id)
+        asking = node(self._node.view(), sender)
+        if (
+            opened is None
+            or asking is None
+            or asking.department != opened.prepared.asked.consumer
+            or wanted.number > opened.sent
+        ):
+            raise RpcError("unknown-exchange", "nothing of it is kept here; ask anew")
+        async for part in self._release(opened, start=wanted.number):
+            yield part
 
     def _authentic(self, sender: bytes, body: bytes) -> ExchangeRequest:
         """The request, if its consumer really made it, for this ledger, lately, and once."""
@@ -179,9 +200,10 @@ class Provider:
             del self._seen[next(iter(self._seen))]
         return asked
 
-    # Judging and reading.
+    # Judging, reading, receipt.
 
-    async def _prepare(self, asked: ExchangeRequest) -> _Prepared:
+    async def _begin(self, asked: ExchangeRequest) -> _Open:
+        """Data that is read, with its receipt on the way. Raises RpcError."""
         view = self._node.view()
         known = grant(view, asked.grant_id)
         if known is None:
@@ -197,129 +219,76 @@ class Provider:
             refusal = Refusal("grant-revoked", "the revocation is on its way to the ledger")
         if refusal is not None:
             raise self._deny(asked, refusal)
-        offered = dataset(view, known.request.provider, known.request.dataset)
-        assert offered is not None, "an approved grant has its dataset"
-        rows = await self._read(asked, known, offered)
-        now_ms = self._node.clock.now_ms()
-        refusal = exhausted(known, Counts(1, len(rows.rows)), time_ms=now_ms)
-        if refusal is not None:
-            raise self._deny(asked, refusal)
         try:
-            return await asyncio.to_thread(self._pack, asked, known, offered, rows)
-        except SubjectsExhausted as error:
-            raise self._deny(asked, Refusal("subjects-exhausted", str(error))) from None
+            prepared = await self._preparer.prepare(asked, known)
+        except Denied as denied:
+            raise self._deny(asked, denied.refusal) from None
+        release = Release(asked.grant_id, self._monotonic_ms())
+        placed: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
+        opened = self._open[asked.exchange_id] = _Open(prepared, release, placed)
+        self._spawn(self._see_through(opened))
+        return opened
 
-    async def _read(self, asked: ExchangeRequest, known: Grant, offered: Dataset) -> Rows:
-        """The granted columns from the department's source, and the subject's column beside.
-
-        A query may filter by granted fields and by the subject's: any other would reveal it.
-        """
-        source = self._sources.for_dataset(offered.offer.name)
-        if source is None:
-            raise RpcError("no-source", f"{offered.offer.name} has no source at this node")
-        types = dict(offered.fields)
-        names = list(asked.fields)
-        if offered.subject_field is not None and offered.subject_field not in names:
-            names.append(offered.subject_field)
-        fields = [Field(name, types[name]) for name in names]
-        may_filter = {*known.request.fields, offered.subject_field}
-        filterable = [Field(name, kind) for name, kind in offered.fields if name in may_filter]
-        timeout_s = self._limits.source_timeout_ms / 1000
+    async def _see_through(self, opened: _Open) -> None:
+        """One exchange until it is over: certified and released, or voided."""
+        exchange_id = opened.prepared.asked.exchange_id
         try:
-            query = parse_query(asked.query, filterable)
-            named = _named_subjects(query, offered)
-            if known.request.limits.subjects_named and named is None:
-                what = f"a condition = or in on {offered.subject_field}"
-                raise self._deny(asked, Refusal("subjects-not-named", what))
-            async with asyncio.timeout(timeout_s + 1.0):
-                rows = await asyncio.to_thread(
-                    source.read,
-                    fields=fields,
-                    query=query,
-                    filterable=filterable,
-                    rows_max=self._limits.result_rows_max,
-                    bytes_max=self._limits.result_bytes_max,
-                    timeout_s=timeout_s,
-                )
-        except QueryRefused as error:
-            raise RpcError("query-refused", str(error)) from None
-        except TimeoutError:
-            raise RpcError("source-unavailable", "the source does not answer in time") from None
-        except SourceUnavailable as error:
-            log.warning("source unavailable", dataset=offered.offer.name, error=str(error))
-            raise RpcError("source-unavailable", "the department's source is down") from None
-        except SourceMisbehaved as error:
-            log.error("source misbehaved", dataset=offered.offer.name, error=str(error))
-            raise RpcError("source-misbehaved", "the source broke its description") from None
-        if named is not None and not named.issuperset(_subjects(rows, offered)):
-            log.error("source answered about others than asked", dataset=offered.offer.name)
-            raise RpcError("source-misbehaved", "the source answered about other subjects")
-        return rows
+            placed = await self._certify(opened.prepared)
+            opened.release.height = placed.place.height
+            opened.placed.set_result(placed)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._left_s(opened.release)):
+                    await opened.over.wait()
+            self._conclude(opened, placed)
+        except RpcError as error:
+            opened.placed.set_exception(error)
+            opened.placed.exception()
+        finally:
+            del self._open[exchange_id]
+            self.in_flight -= 1
+            if not (opened.complete and opened.prepared.result.count > 1):
+                opened.prepared.result.discard()
+        if opened.complete and opened.prepared.result.count > 1:
+            await self._linger(opened)
 
-    def _pack(
-        self, asked: ExchangeRequest, known: Grant, offered: Dataset, rows: Rows
-    ) -> _Prepared:
-        """Content, commitments and subject tags; keeps what opens them. Blocking.
+    def _conclude(self, opened: _Open, placed: Placed) -> None:
+        """All of it has left, or the rest never does and is voided."""
+        if opened.complete:
+            self.served += 1
+            self._vault.end(opened.prepared.asked.exchange_id)
+            return
+        opened.release.end(Stop("release-window-over", "nobody took it in time"))
+        stopped = opened.release.stopped
+        assert stopped is not None, "it has ended"
+        self._void(opened.prepared, placed, opened.release.delivered_bytes, stopped.code)
 
-        Raises SubjectsExhausted if the answer is about more people than the grant allows.
-        """
-        tags: dict[bytes, None] = {}
-        if offered.subject_field is not None:
-            identifiers = _subjects(rows, offered)
-            salts = self._vault.salts(
-                asked.grant_id, identifiers, subjects_max=known.request.limits.subjects_max
-            )
-            for salt, identifier in zip(salts, identifiers, strict=True):
-                tags[subject_tag(salt, identifier)] = None
-        width = len(asked.fields)
-        content = encode(Answer(asked.fields, tuple(row[:width] for row in rows.rows)))
-        blinding = secrets.token_bytes(32)
-        ledger_id = self._node.ledger_id
-        receipt = Receipt(
-            exchange_id=asked.exchange_id,
-            request=request_commitment(ledger_id, asked),
-            response=commitment(ledger_id, role="response", blinding=blinding, content=content),
-            case=asked.case,
-            rows=len(rows.rows),
-            size_bytes=len(content),
-            subjects=len(tags),
-            subjects_root=items_root(list(tags)) if tags else NO_SUBJECTS,
-        )
-        self._vault.begin(
-            asked.exchange_id,
-            Unfinished(asked.grant_id, self._node.events.height),
-            {
-                "side": "provider",
-                "grant": asked.grant_id.hex(),
-                "request_blinding": asked.request_blinding.hex(),
-                "response_blinding": blinding.hex(),
-                "query": asked.query.decode("utf-8", "replace"),
-                "fields": list(asked.fields),
-                "subject_tags": [tag.hex() for tag in tags],
-            },
-        )
-        right = Right(known.version, known.request.purpose, known.request.legal_basis)
-        return _Prepared(asked, right, content, blinding, receipt)
+    async def _linger(self, opened: _Open) -> None:
+        """A large result that has left stays until its window closes: the line may have broken."""
+        exchange_id = opened.prepared.asked.exchange_id
+        if len(self._lingering) >= LINGERING_MAX:
+            self._lingering.pop(next(iter(self._lingering))).prepared.result.discard()
+        self._lingering[exchange_id] = opened
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._left_s(opened.release)):
+                await self._stopping.wait()
+        if self._lingering.pop(exchange_id, None) is not None:
+            opened.prepared.result.discard()
 
-    # Receipt and release.
+    def _left_s(self, release: Release) -> float:
+        """How much of the release window is left, in seconds."""
+        window_ms = setting(self._node.executed_view(), "release-window-ms")
+        return (window_ms - (self._monotonic_ms() - release.submitted_ms)) / 1000
 
-    async def _certify(self, prepared: _Prepared) -> Placed:
+    async def _certify(self, prepared: Prepared) -> Placed:
         """The receipt, certified. If it comes too late to be released under, it is voided."""
         asked = prepared.asked
-        adding = asyncio.ensure_future(
-            self._receipts.add(
-                asked.grant_id,
-                encode(prepared.receipt),
-                rows=prepared.receipt.rows,
-                size_bytes=prepared.receipt.size_bytes,
-                right=prepared.right,
-            )
+        outcome = await self._receipts.add(
+            asked.grant_id,
+            encode(prepared.receipt),
+            rows=prepared.receipt.rows,
+            size_bytes=prepared.receipt.size_bytes,
+            right=prepared.right,
         )
-        try:
-            outcome = await asyncio.shield(adding)
-        except asyncio.CancelledError:
-            self._spawn(self._void_unwanted(prepared, adding))
-            raise
         if isinstance(outcome, Placed):
             return outcome
         if isinstance(outcome, Unknown):
@@ -330,38 +299,32 @@ class Provider:
             raise RpcError(outcome.code, outcome.detail)
         raise self._deny(asked, Refusal(outcome.code, outcome.detail))
 
-    async def _void_unwanted(self, prepared: _Prepared, adding: "asyncio.Future[Outcome]") -> None:
-        """The consumer went away before its receipt was certified."""
-        outcome = await adding
-        if isinstance(outcome, Placed):
-            self._void(prepared, outcome, 0, "the consumer went away")
+    # Release.
 
-    async def _release(
-        self, prepared: _Prepared, placed: Placed, release: Release
-    ) -> AsyncIterator[Part]:
-        """The chunks, as long as each may go (P2); a void for what does not."""
-        release.height = placed.place.height
+    async def _release(self, opened: _Open, *, start: int) -> AsyncIterator[Part]:
+        """The head and the chunks from `start` on, as long as each may go (P2)."""
+        placed = await asyncio.shield(opened.placed)
+        prepared = opened.prepared
         head = ReleaseHead(
             placed.record.record_id,
             encode(prepared.receipt),
             prepared.blinding,
-            len(prepared.content),
+            tuple(prepared.result.hashes),
+            prepared.next_offset,
         )
-        complete = False
-        try:
-            yield self._leaving(release, encode(head), size_bytes=0)
-            for place in range(0, len(prepared.content), CHUNK_BYTES):
-                chunk = prepared.content[place : place + CHUNK_BYTES]
-                yield self._leaving(release, chunk, size_bytes=len(chunk))
-            complete = True
-            self._vault.end(prepared.asked.exchange_id)
-        finally:
-            if not complete:
-                stopped = release.stopped
-                reason = "the consumer went away" if stopped is None else stopped.code
-                self._void(prepared, placed, release.delivered_bytes, reason)
+        yield self._leaving(opened, encode(head), size_bytes=0)
+        for number in range(start, prepared.result.count):
+            stop = opened.release.stopped
+            if stop is not None:
+                raise RpcError(stop.code, stop.detail)
+            chunk = prepared.result.chunk(number)
+            again = number < opened.sent
+            yield self._leaving(opened, chunk, size_bytes=0 if again else len(chunk))
+            if not again:
+                opened.sent = number + 1
+        opened.over.set()
 
-    def _leaving(self, release: Release, chunk: bytes, *, size_bytes: int) -> Callable[[], bytes]:
+    def _leaving(self, opened: _Open, chunk: bytes, *, size_bytes: int) -> Callable[[], bytes]:
         """A chunk that is let through, or not, in the turn in which it is written."""
 
         def take() -> bytes:
@@ -371,8 +334,9 @@ class Provider:
                 now_ms=self._node.clock.now_ms(),
                 monotonic_ms=self._monotonic_ms(),
             )
-            stop = release.take(size_bytes, moment, self.endings)
+            stop = opened.release.take(size_bytes, moment, self.endings)
             if stop is not None:
+                opened.over.set()
                 raise RpcError(stop.code, stop.detail)
             return chunk
 
@@ -381,7 +345,7 @@ class Provider:
     def _monotonic_ms(self) -> int:
         return int(self._monotonic() * 1_000)
 
-    def _void(self, prepared: _Prepared, placed: Placed, delivered: int, reason: str) -> None:
+    def _void(self, prepared: Prepared, placed: Placed, delivered: int, reason: str) -> None:
         asked = prepared.asked
         void = Void(asked.exchange_id, placed.record.record_id, delivered, reason[:200])
         self._spawn(self._record_void(asked.grant_id, void))
@@ -439,27 +403,3 @@ class Provider:
         task = asyncio.ensure_future(work)
         self._denying.add(task)
         task.add_done_callback(self._denying.discard)
-
-
-def _named_subjects(query: Query, offered: Dataset) -> frozenset[str] | None:
-    """The subjects that a query names; None if it does not name them one by one."""
-    for condition in query.conditions:
-        if condition.field.name == offered.subject_field:
-            if condition.operator == "=":
-                return frozenset([str(condition.value)])
-            if condition.operator == "in":
-                return frozenset(str(value) for value in condition.value)
-    return None
-
-
-def _subjects(rows: Rows, offered: Dataset) -> list[str]:
-    """Whom each row is about."""
-    assert offered.subject_field is not None
-    place = rows.fields.index(offered.subject_field)
-    return [str(row[place]) for row in rows.rows]
-
-
-def request_commitment(ledger_id: bytes, asked: ExchangeRequest) -> bytes:
-    """The commitment to what was asked: fields and query."""
-    content = encode((asked.fields, asked.query))
-    return commitment(ledger_id, role="request", blinding=asked.request_blinding, content=content)

@@ -93,6 +93,10 @@ class Release:
             self.delivered_bytes += size_bytes
         return self.stopped
 
+    def end(self, stop: Stop) -> None:
+        """Nothing leaves any more; an earlier reason stays."""
+        self.stopped = self.stopped or stop
+
     def _stop(self, moment: Moment, endings: Endings) -> Stop | None:
         if self.height is None or self.height > moment.certified_height:
             return Stop("not-certified", "the receipt is not certified at this node")

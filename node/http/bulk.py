@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.exchanges import Acknowledgement, Receipt
 from node.exchange.bulk import Bulk, Entry, Interrupted, Outcome, Refused
-from node.exchange.provider import NO_SUBJECTS
+from node.exchange.preparing import NO_SUBJECTS
 from node.http.access import App, ServiceDep
 from node.http.models import Hex32
 from node.http.problems import Problem

@@ -1,19 +1,23 @@
 """The route by which apps get other departments' data."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from contracts.exchanges import ExchangeRequest, admissible
 from contracts.grants import grant
 from contracts.refusals import REFUSALS
-from node.exchange.consumer import ExchangeRefused, Wanted
+from node.exchange.consumer import ExchangeRefused, Received, Wanted
 from node.http.access import App, ServiceDep, check_scope
-from node.http.models import ExchangeResult, ExchangeWanted, Verdict
+from node.http.models import ExchangeResult, ExchangeWanted, Hex32, Verdict
 from node.http.problems import Problem
 from node.http.writing import DryRunQuery
 
 router = APIRouter(prefix="/exchanges", tags=["exchanges"])
+
+PAGE_CHUNKS = 16
+"""Chunks of a result in one answer: some 4 MiB."""
 
 TimeoutQuery = Annotated[
     int | None, Query(ge=100, le=600_000, description="longest wait, milliseconds")
@@ -49,13 +53,39 @@ async def exchange(
         )
     except ExchangeRefused as error:
         raise _problem(error) from None
+    service.consumer.keep(received, token.name)
+    return await _page(service, received, 0)
+
+
+@router.get("/{exchange_id}/rows")
+async def more_rows(
+    service: ServiceDep,
+    token: App,
+    exchange_id: Annotated[Hex32, Path()],
+    start: Annotated[int, Query(ge=0, lt=2**31, description="`next` of the page before")],
+) -> ExchangeResult:
+    """Reads on in a large result, under the receipt it came under."""
+    received = service.consumer.kept(bytes.fromhex(exchange_id), token.name)
+    if received is None or start >= received.chunks:
+        raise Problem("not-found", f"no rows of {exchange_id} are kept for this app")
+    return await _page(service, received, start)
+
+
+async def _page(service: ServiceDep, received: Received, start: int) -> ExchangeResult:
+    """The next chunks of a result; with the last ones it is dropped."""
+    stop = min(start + PAGE_CHUNKS, received.chunks)
+    answers = [await asyncio.to_thread(received.answer, number) for number in range(start, stop)]
+    if stop == received.chunks:
+        service.consumer.drop(received.exchange_id)
     return ExchangeResult(
         exchange_id=received.exchange_id.hex(),
-        fields=list(received.answer.fields),
-        rows=[list(row) for row in received.answer.rows],
+        fields=list(answers[0].fields),
+        rows=[list(row) for answer in answers for row in answer.rows],
         receipt_record=received.receipt_record.hex(),
         height=received.height,
         leaf_index=received.leaf_index,
+        next=stop if stop < received.chunks else None,
+        next_offset=received.next_offset,
     )
 
 

@@ -250,7 +250,8 @@ class GrantView(BaseModel):
 
 
 class ExchangeResult(BaseModel):
-    """Checked data, and the receipt it came under."""
+    """Checked data, and the receipt it came under. next: of a large result, where to read on under
+    the same receipt. next_offset: where the next window begins, an exchange of its own."""
 
     exchange_id: Hex32
     fields: list[str]
@@ -258,6 +259,8 @@ class ExchangeResult(BaseModel):
     receipt_record: Hex32
     height: int
     leaf_index: int
+    next: int | None = None
+    next_offset: int | None = None
 
 
 class RecordView(BaseModel):

@@ -176,14 +176,8 @@ class PeerNetwork:
 
         timeout_s: longest wait for the connection and for each chunk.
         """
-        line = self._lines.get(peer)
-        if line is None:
-            raise PeerUnavailable("there is no such peer")
-        try:
-            async with asyncio.timeout(timeout_s):
-                client = await self._rpc_client(line)
-        except TimeoutError:
-            raise PeerUnavailable(f"{line.peer.address} does not answer") from None
+        client = await self.reach(peer, timeout_s=timeout_s)
+        address = self._lines[peer].peer.address
         answer = client.call(method, body)
         try:
             while True:
@@ -193,7 +187,7 @@ class PeerNetwork:
                     return
                 yield chunk
         except TimeoutError:
-            raise PeerUnavailable(f"{line.peer.address} does not answer in time") from None
+            raise PeerUnavailable(f"{address} does not answer in time") from None
         finally:
             await answer.aclose()
 
@@ -210,6 +204,17 @@ class PeerNetwork:
             limits=self._limits,
             timeout_s=timeout_s,
         )
+
+    async def reach(self, peer: bytes, *, timeout_s: float) -> RpcClient:
+        """A connection to a peer for calls, made now if there is none. Raises PeerUnavailable."""
+        line = self._lines.get(peer)
+        if line is None:
+            raise PeerUnavailable("there is no such peer")
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._rpc_client(line)
+        except TimeoutError:
+            raise PeerUnavailable(f"{line.peer.address} does not answer") from None
 
     async def _rpc_client(self, line: Line) -> RpcClient:
         async with line.rpc_lock:

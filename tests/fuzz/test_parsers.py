@@ -92,7 +92,7 @@ SAMPLES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
         encode(exchanges.SignedRequest(b"", ZERO, bytes(64))),
     ),
     "answer": (ANSWER.decode, encode(Answer(("a",), (("x",), (1,), (None,))))),
-    "release": (RELEASE_HEAD.decode, encode(ReleaseHead(ZERO, b"i", ZERO, 1))),
+    "release": (RELEASE_HEAD.decode, encode(ReleaseHead(ZERO, b"i", ZERO, (ZERO,), None))),
     "peer message": (PEER_MESSAGE.decode, encode(Forward((RECORD.to_bytes(),)))),
     "append": (
         PEER_MESSAGE.decode,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -82,7 +82,8 @@ def test_a_request_is_decided_by_policy_and_the_decision_holds_before_an_auditor
                     "tester",
                 )
                 received = await consumer.consumer.exchange(ask, timeout_s=20.0)
-                assert len(received.answer.rows) == 1
+                with closing(received):
+                    assert len(received.answer().rows) == 1
         large = msgspec.structs.replace(
             known.request, valid_until_ms=wanted.valid_from_ms + YEAR_MS
         )

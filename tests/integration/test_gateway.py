@@ -16,6 +16,7 @@ from ledger import store_keys
 from ledger.attachments import parse_items
 from ledger.blocks import parse_any_leaf
 from ledger.codec import encode
+from ledger.genesis import Setting
 from ledger.records import RecordLeaf, parse_leaf
 from ledger.types import LeafIndex
 from node.config import load_config
@@ -38,8 +39,10 @@ class Pair:
         self.consumer = consumer
         self.grant_id = grant_id
 
-    async def exchange(self, where: dict[str, Any], *, timeout_s: float = 10.0) -> Received:
-        wanted = Wanted(self.grant_id, PURPOSE, "case", {"where": where}, None, "tester")
+    async def exchange(
+        self, where: dict[str, Any], *, timeout_s: float = 10.0, **query: int
+    ) -> Received:
+        wanted = Wanted(self.grant_id, PURPOSE, "case", {"where": where, **query}, None, "tester")
         return await self.consumer.consumer.exchange(wanted, timeout_s=timeout_s)
 
     async def refused(self, where: dict[str, Any], *, timeout_s: float = 10.0) -> str:
@@ -68,8 +71,14 @@ class Pair:
         raise AssertionError("the node stopped")
 
 
-def run(folder: Path, scene: Callable[[Pair], Awaitable[None]]) -> None:
-    """Two nodes, a scene, and an end in order."""
+def run(
+    folder: Path,
+    scene: Callable[[Pair], Awaitable[None]],
+    *,
+    prepare: Callable[[Path], None] | None = None,
+    window_ms: int = 10_000,
+) -> None:
+    """Two nodes, a scene, and an end in order. prepare: what is done to their folder before."""
     port = free_ports(3)[0]
     names = ("registry", "service-desk")
 
@@ -82,14 +91,18 @@ def run(folder: Path, scene: Callable[[Pair], Awaitable[None]]) -> None:
             grant_id = bytes.fromhex(await _sample(services))
             await scene(Pair(services[0], services[1], grant_id))
 
-    _found(folder, names, f"127.0.0.1:{port}")
+    settings = (Setting("release-window-ms", window_ms),)
+    _found(folder, names, f"127.0.0.1:{port}", settings=settings)
+    if prepare is not None:
+        prepare(folder)
     asyncio.run(play())
 
 
 def test_an_exchange_is_receipted_checked_and_acknowledged(tmp_path: Path) -> None:
     async def scene(pair: Pair) -> None:
         received = await pair.exchange({"id_number": "SYN-0001"})
-        assert received.answer.rows == (("SYN-0001", "Ada Example", True),)
+        with closing(received):
+            assert received.answer().rows == (("SYN-0001", "Ada Example", True),)
         async for _ in pair.consumer.node.events.heights(-1, certified=True):
             known = grant(pair.consumer.node.view(), pair.grant_id)
             assert known is not None
@@ -107,8 +120,8 @@ def test_a_provider_cannot_hand_over_other_content_than_it_receipted(
         provider = pair.provider.provider
         honest = provider._release
 
-        async def other(prepared: Any, placed: Any, release: Any) -> AsyncIterator[bytes]:
-            async for part in honest(prepared, placed, release):
+        async def other(opened: Any, *, start: int) -> AsyncIterator[bytes]:
+            async for part in honest(opened, start=start):
                 yield part().replace(b"Ada", b"Eve")
 
         monkeypatch.setattr(provider, "_release", other)
@@ -124,12 +137,16 @@ def test_a_provider_cannot_hand_over_without_a_certified_receipt(
         provider = pair.provider.provider
 
         async def serve(sender: bytes, body: bytes) -> AsyncIterator[bytes]:
-            prepared = await provider._prepare(provider._authentic(sender, body))
-            head = ReleaseHead(
-                bytes(32), encode(prepared.receipt), prepared.blinding, len(prepared.content)
+            asked = provider._authentic(sender, body)
+            known = grant(pair.provider.node.view(), asked.grant_id)
+            assert known is not None
+            prepared = await provider._preparer.prepare(asked, known)
+            hashes, content = tuple(prepared.result.hashes), prepared.result.chunk(0)
+            prepared.result.discard()
+            yield encode(
+                ReleaseHead(bytes(32), encode(prepared.receipt), prepared.blinding, hashes, None)
             )
-            yield encode(head)
-            yield prepared.content
+            yield content
 
         network = pair.provider.node.network
         assert network is not None
@@ -164,9 +181,9 @@ def test_a_revocation_stops_a_release_between_two_chunks(
             )
         honest = provider._release
 
-        async def interrupted(prepared: Any, placed: Any, release: Any) -> AsyncIterator[Part]:
+        async def interrupted(opened: Any, *, start: int) -> AsyncIterator[Part]:
             sent = 0
-            async for part in honest(prepared, placed, release):
+            async for part in honest(opened, start=start):
                 yield part
                 sent += 1
                 if sent == 2:

@@ -64,7 +64,8 @@ def test_no_planted_string_and_no_digest_of_one_is_on_a_nodes_disk(tmp_path: Pat
                     "app",
                 )
                 received = await desk.consumer.exchange(wanted, timeout_s=60.0)
-                [row] = received.answer.rows
+                with closing(received):
+                    [row] = received.answer().rows
                 assert row == (f"PLANT-{number:05}", f"Planted Person {number:05}", True)
 
             await asyncio.gather(*(one(number) for number in range(PEOPLE)))

@@ -109,7 +109,7 @@ class Bench:
             "tester",
         )
         try:
-            await self.consumer.consumer.exchange(wanted, timeout_s=20.0)
+            (await self.consumer.consumer.exchange(wanted, timeout_s=20.0)).close()
         except ExchangeRefused as refused:
             return refused.code
         return None

@@ -17,7 +17,8 @@ import duckdb
 from node.exchange.sources.port import (
     Field,
     Query,
-    Rows,
+    Row,
+    Source,
     SourceMisbehaved,
     SourceUnavailable,
     checked,
@@ -36,7 +37,7 @@ _PUSHED = ("text", "integer", "boolean")
 """Types of Parquet columns that DuckDB compares as we do; others are judged here."""
 
 
-class FileSource:
+class FileSource(Source):
     """One file, read anew for each query. columns: field name to column name where they differ."""
 
     def __init__(
@@ -58,24 +59,23 @@ class FileSource:
         self._encoding = encoding
         self._skip_lines = skip_lines
 
-    def read(
+    def stream(
         self,
         *,
         fields: Sequence[Field],
         query: Query,
-        filterable: Sequence[Field],
         rows_max: int,
         bytes_max: int,
         timeout_s: float,
-    ) -> Rows:
-        """See `port.Source.read`."""
+    ) -> Iterator[Row]:
+        """See `port.Source.stream`."""
         columns = needed(fields, query)
         with self._opened() as (connection, table, values):
             timer = threading.Timer(timeout_s, connection.interrupt)
             timer.start()
             try:
                 found = self._rows(connection, table, values, columns, query)
-                return checked(fields, found, query=query, rows_max=rows_max, bytes_max=bytes_max)
+                yield from checked(fields, found, query=query)
             except duckdb.InterruptException:
                 raise SourceUnavailable(f"{self.name}: it took too long") from None
             except duckdb.BinderException as error:
@@ -88,17 +88,6 @@ class FileSource:
                 ) from None
             finally:
                 timer.cancel()
-
-    def probe(self, fields: Sequence[Field]) -> None:
-        """See `port.Source.probe`."""
-        self.read(
-            fields=fields,
-            query=Query((), 1),
-            filterable=fields,
-            rows_max=1,
-            bytes_max=1 << 20,
-            timeout_s=5.0,
-        )
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -8,14 +8,16 @@ query cannot widen an answer. Redirects are not followed.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import httpx2
 
 from node.exchange.sources.port import (
     Field,
     Query,
-    Rows,
+    Row,
+    Source,
     SourceMisbehaved,
     SourceUnavailable,
     checked,
@@ -26,7 +28,7 @@ _PLAIN_ROW_BYTES = 4096
 """Bytes of JSON that one row may take on average, beyond its cut content."""
 
 
-class HttpSource:
+class HttpSource(Source):
     """One address. token: sent as a bearer token. verify: path of a CA file, or the system's."""
 
     def __init__(
@@ -44,22 +46,23 @@ class HttpSource:
             trust_env=False,
         )
 
-    def read(
+    def stream(
         self,
         *,
         fields: Sequence[Field],
         query: Query,
-        filterable: Sequence[Field],
         rows_max: int,
         bytes_max: int,
         timeout_s: float,
-    ) -> Rows:
-        """See `port.Source.read`."""
+    ) -> Iterator[Row]:
+        """See `port.Source.stream`. The upstream's answer is held whole: JSON has no order."""
         columns = needed(fields, query)
         names = [field.name for field in columns]
+        start = query.offset or 0
+        rows_wanted = start + (query.limit or rows_max + 1)
         content = self._get(
-            self._parameters(names, query, rows_max),
-            bytes_max=bytes_max + _PLAIN_ROW_BYTES * rows_max,
+            self._parameters(names, query, rows_wanted),
+            bytes_max=bytes_max + _PLAIN_ROW_BYTES * rows_wanted,
             timeout_s=timeout_s,
         )
         rows = []
@@ -70,21 +73,17 @@ class HttpSource:
             if missing:
                 raise SourceMisbehaved(f"{self.name}: row {number} lacks {', '.join(missing)}")
             rows.append([entry[name] for name in names])
-        found = checked(fields, rows, query=query, rows_max=rows_max, bytes_max=bytes_max)
-        ordered = sorted(
-            found.rows, key=lambda row: tuple((value is not None, str(value)) for value in row)
+        found = sorted(
+            checked(fields, rows, query=replace(query, limit=None, offset=None)),
+            key=lambda row: tuple((value is not None, str(value)) for value in row),
         )
-        return Rows(found.fields, tuple(ordered))
+        stop = None if query.limit is None else start + query.limit
+        yield from found[start:stop]
 
     def probe(self, fields: Sequence[Field]) -> None:
         """See `port.Source.probe`."""
         self.read(
-            fields=fields,
-            query=Query((), 1),
-            filterable=fields,
-            rows_max=10_000,
-            bytes_max=1 << 24,
-            timeout_s=5.0,
+            fields=fields, query=Query((), 1), rows_max=10_000, bytes_max=1 << 24, timeout_s=5.0
         )
 
     def close(self) -> None:
@@ -93,7 +92,7 @@ class HttpSource:
 
     @staticmethod
     def _parameters(
-        names: Sequence[str], query: Query, rows_max: int
+        names: Sequence[str], query: Query, rows_wanted: int
     ) -> list[tuple[str, str | int | float | bool | None]]:
         """What is asked for; each value of `in` is a parameter of its own."""
         parameters: list[tuple[str, str | int | float | bool | None]] = [
@@ -105,7 +104,7 @@ class HttpSource:
             value = condition.value
             values = value if isinstance(value, tuple) else (value,)
             parameters += [(key, str(each)) for each in values]
-        parameters.append(("limit", str(query.limit or rows_max + 1)))
+        parameters.append(("limit", str(rows_wanted)))
         return parameters
 
     def _get(

@@ -3,11 +3,12 @@
 import difflib
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 CONDITIONS_MAX = 16
 """Conditions in one query."""
@@ -18,6 +19,7 @@ VALUES_MAX = 1_000
 FieldType = Literal["text", "integer", "decimal", "date", "boolean", "timestamp"]
 Operator = Literal["=", "<", "<=", ">", ">=", "in"]
 Value = str | int | bool | None
+Row = tuple[Value, ...]
 
 OPERATORS: tuple[Operator, ...] = ("=", "<", "<=", ">", ">=", "in")
 
@@ -59,10 +61,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which rows. limit: at most so many, None for all."""
+    """Which rows. limit: at most so many, None for all. offset: so many that match are left out
+    first; None where the query asks for no window of what matches."""
 
     conditions: tuple[Condition, ...] = ()
     limit: int | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +74,89 @@ class Rows:
     """An answer: field names, and rows of values in that order."""
 
     fields: tuple[str, ...]
-    rows: tuple[tuple[Value, ...], ...]
+    rows: tuple[Row, ...]
 
 
-class Source(Protocol):
+class Source(ABC):
     """One table, as a department's system shows it. All methods block."""
+
+    @abstractmethod
+    def stream(
+        self,
+        *,
+        fields: Sequence[Field],
+        query: Query,
+        rows_max: int,
+        bytes_max: int,
+        timeout_s: float,
+    ) -> Iterator[Row]:
+        """Rows of exactly `fields`, those that the query wants, in a stable order, one by one.
+
+        rows_max, bytes_max: so much is used of them, at most. Raises QueryRefused,
+        SourceUnavailable, SourceMisbehaved.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of connections."""
 
     def read(
         self,
         *,
         fields: Sequence[Field],
         query: Query,
-        filterable: Sequence[Field],
         rows_max: int,
         bytes_max: int,
         timeout_s: float,
     ) -> Rows:
-        """Rows of exactly `fields`, in a stable order.
-
-        Raises QueryRefused if more than rows_max rows or bytes_max bytes match, SourceUnavailable,
-        SourceMisbehaved.
-        """
+        """The same rows together. Raises QueryRefused if more match than the limits allow."""
+        found = self.stream(
+            fields=fields, query=query, rows_max=rows_max, bytes_max=bytes_max, timeout_s=timeout_s
+        )
+        cut = Cut(found, query, rows_max=rows_max, bytes_max=bytes_max)
+        return Rows(tuple(field.name for field in fields), tuple(cut))
 
     def probe(self, fields: Sequence[Field]) -> None:
         """The source is there and has these fields. Raises SourceUnavailable, SourceMisbehaved."""
+        self.read(fields=fields, query=Query((), 1), rows_max=1, bytes_max=1 << 20, timeout_s=5.0)
 
-    def close(self) -> None:
-        """Lets go of connections."""
+
+class Cut:
+    """Rows within the limits of one exchange, as they come.
+
+    A query that asks for a window (`offset`) gets as many rows as fit, and `more` says whether
+    others are left; any other query that matches more is refused.
+    """
+
+    def __init__(self, rows: Iterable[Row], query: Query, *, rows_max: int, bytes_max: int) -> None:
+        self._rows = rows
+        self._windowed = query.offset is not None
+        self._rows_max = rows_max
+        self._bytes_max = bytes_max
+        self.count = 0
+        self.more = False
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows. Raises QueryRefused, and whatever the source raises."""
+        size = 0
+        for row in self._rows:
+            size += sum(len(value.encode()) if isinstance(value, str) else 8 for value in row)
+            beyond = None
+            if self.count >= self._rows_max:
+                beyond = f"more than {self._rows_max} rows match"
+            elif size > self._bytes_max:
+                beyond = f"more than {self._bytes_max} bytes match"
+            if beyond is not None:
+                if self._windowed and self.count:
+                    self.more = True
+                    return
+                raise QueryRefused(f"{beyond}; narrow the query, or ask for windows with offset")
+            self.count += 1
+            yield row
 
 
 def parse_query(text: bytes, filterable: Sequence[Field]) -> Query:
-    """A query from its JSON: {"where": {field: value or {operator: value}}, "limit": n}.
+    """A query from its JSON: {"where": {field: value or {operator: value}}, "limit", "offset"}.
 
     Raises QueryRefused.
     """
@@ -111,11 +167,14 @@ def parse_query(text: bytes, filterable: Sequence[Field]) -> Query:
     if not isinstance(content, dict):
         raise QueryRefused("the query is not a JSON object")
     for key in content:
-        if key not in ("where", "limit"):
-            raise QueryRefused(f"unknown part {key!r} of the query; known are where, limit")
+        if key not in ("where", "limit", "offset"):
+            raise QueryRefused(f"unknown part {key!r} of the query; known are where, limit, offset")
     limit = content.get("limit")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise QueryRefused("limit is not a positive integer")
+    offset = content.get("offset")
+    if offset is not None and (type(offset) is not int or not 0 <= offset < 2**53):
+        raise QueryRefused("offset is not 0 or a positive integer")
     where = content.get("where", {})
     if not isinstance(where, dict):
         raise QueryRefused("where is not a JSON object")
@@ -130,7 +189,7 @@ def parse_query(text: bytes, filterable: Sequence[Field]) -> Query:
         conditions += [_condition(known[name], *test) for test in tests.items()]
     if len(conditions) > CONDITIONS_MAX:
         raise QueryRefused(f"{len(conditions)} conditions, at most {CONDITIONS_MAX} allowed")
-    return Query(tuple(conditions), limit)
+    return Query(tuple(conditions), limit, offset)
 
 
 def _condition(field: Field, operator: str, value: object) -> Condition:
@@ -228,34 +287,26 @@ def _plain(field: Field, value: object) -> str | int | bool | None:
 
 
 def checked(
-    fields: Sequence[Field],
-    raw: Iterable[Sequence[object]],
-    *,
-    query: Query,
-    rows_max: int,
-    bytes_max: int,
-) -> Rows:
-    """Rows as they travel, those that the query wants, within the limits.
+    fields: Sequence[Field], raw: Iterable[Sequence[object]], *, query: Query
+) -> Iterator[Row]:
+    """Rows as they travel, those that the query wants.
 
-    raw: values of `needed(fields, query)`, in that order. Raises QueryRefused, SourceMisbehaved.
+    raw: values of `needed(fields, query)`, in that order. Raises SourceMisbehaved.
     """
     columns = needed(fields, query)
-    rows: list[tuple[Value, ...]] = []
-    size = 0
+    names = [field.name for field in columns]
+    skipped = taken = 0
     for values in raw:
-        if query.limit is not None and len(rows) >= query.limit:
-            break
+        if query.limit is not None and taken >= query.limit:
+            return
         whole = [to_value(field, value) for field, value in zip(columns, values, strict=True)]
-        if not matches(query, dict(zip((f.name for f in columns), whole, strict=True))):
+        if query.conditions and not matches(query, dict(zip(names, whole, strict=True))):
             continue
-        if len(rows) >= rows_max:
-            raise QueryRefused(f"more than {rows_max} rows match; narrow the query")
-        row = tuple(whole[: len(fields)])
-        size += sum(len(value.encode()) if isinstance(value, str) else 8 for value in row)
-        if size > bytes_max:
-            raise QueryRefused(f"more than {bytes_max} bytes match; narrow the query")
-        rows.append(row)
-    return Rows(tuple(field.name for field in fields), tuple(rows))
+        if skipped < (query.offset or 0):
+            skipped += 1
+            continue
+        taken += 1
+        yield tuple(whole[: len(fields)])
 
 
 def needed(fields: Sequence[Field], query: Query) -> list[Field]:

@@ -7,7 +7,7 @@ login should be able to read those columns and nothing else.
 
 import operator
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -17,7 +17,8 @@ from node.exchange.sources.port import (
     Condition,
     Field,
     Query,
-    Rows,
+    Row,
+    Source,
     SourceMisbehaved,
     SourceUnavailable,
     checked,
@@ -37,7 +38,7 @@ _COMPARE = {
 }
 
 
-class SqlSource:
+class SqlSource(Source):
     """One table. columns: field name to column name where they differ."""
 
     def __init__(
@@ -75,38 +76,26 @@ class SqlSource:
         self._schema = schema
         self._columns = dict(columns or {})
 
-    def read(
+    def stream(
         self,
         *,
         fields: Sequence[Field],
         query: Query,
-        filterable: Sequence[Field],
         rows_max: int,
         bytes_max: int,
         timeout_s: float,
-    ) -> Rows:
-        """See `port.Source.read`."""
+    ) -> Iterator[Row]:
+        """See `port.Source.stream`."""
         statement = self._select(fields, query)
         try:
             with self._engine.connect() as connection:
                 self._guard(connection, timeout_s)
                 found = connection.execution_options(yield_per=1_000).execute(statement)
-                return checked(fields, found, query=query, rows_max=rows_max, bytes_max=bytes_max)
+                yield from checked(fields, found, query=query)
         except exc.SQLAlchemyError as error:
             raise _translated(self.name, error) from None
         except UnicodeError:
             raise SourceMisbehaved(f"{self.name}: a text is not UTF-8") from None
-
-    def probe(self, fields: Sequence[Field]) -> None:
-        """See `port.Source.probe`."""
-        self.read(
-            fields=fields,
-            query=Query((), 1),
-            filterable=fields,
-            rows_max=1,
-            bytes_max=1 << 20,
-            timeout_s=5.0,
-        )
 
     def close(self) -> None:
         """Closes every connection."""

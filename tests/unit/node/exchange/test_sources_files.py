@@ -35,7 +35,6 @@ def read(source: FileSource, field: Field, content: object, *, rows_max: int = 1
     found = source.read(
         fields=[field],
         query=parsed(content),
-        filterable=FIELDS,
         rows_max=rows_max,
         bytes_max=1_000_000,
         timeout_s=30,
@@ -107,7 +106,6 @@ def test_more_bytes_than_allowed_are_refused(tmp_path: Path) -> None:
         source.read(
             fields=[TEXT],
             query=Query(),
-            filterable=FIELDS,
             rows_max=9,
             bytes_max=49,
             timeout_s=30,

@@ -85,7 +85,6 @@ def read(source: HttpSource, content: object, *, rows_max: int = 100, timeout_s:
     return source.read(
         fields=[NAME],
         query=parse_query(json.dumps(content).encode(), [NAME, AGE]),
-        filterable=[NAME, AGE],
         rows_max=rows_max,
         bytes_max=10_000,
         timeout_s=timeout_s,

@@ -34,7 +34,6 @@ def read(source: SqlSource, fields: list[Field], content: object, rows_max: int 
     return source.read(
         fields=fields,
         query=parse_query(json.dumps(content).encode(), FIELDS),
-        filterable=FIELDS,
         rows_max=rows_max,
         bytes_max=1_000_000,
         timeout_s=30,
