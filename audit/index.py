@@ -6,6 +6,7 @@ rows, except denials: the questions rest on lines of receipts. Work for one ques
 ledger that goes on for longer is read in several.
 """
 
+from contextlib import AbstractContextManager
 from threading import Lock
 
 from audit.forks import Readable
@@ -45,6 +46,10 @@ class Index:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Starts from nothing, also after a failure that left rows behind."""
         self._tables = Tables(b"")
         self._writer = TableWriter(self._tables, exchanges=False)
         self._opened: Database | None = None
@@ -52,22 +57,41 @@ class Index:
         self._pending: list[tuple[int, Record]] = []
 
     def ask(
-        self, snapshot: Readable, sql: str, parameters: dict[str, str | int]
+        self,
+        opened: AbstractContextManager[Readable],
+        sql: str,
+        parameters: dict[str, str | int],
     ) -> tuple[Answer, Tip]:
-        """An answer as of the snapshot's tip. Raises Behind or Unanswerable."""
+        """An answer as of a snapshot's tip. Raises Behind or Unanswerable.
+
+        opened: the snapshot, taken when it is this question's turn.
+        """
         if not self._lock.acquire(timeout=WAIT_S):
             raise Behind("another question is being answered")
         try:
-            stored = snapshot.get(store_keys.TIP_MARK)
-            if stored is None:
-                raise Behind("there is no block yet")
-            tip = parse_tip(stored)
-            if self._opened is None:
-                self._opened = Database(limits=LIMITS)
-            self._read(self._opened, snapshot, tip)
-            return self._opened.ask(sql, parameters), tip
+            with opened as snapshot:
+                return self._ask(snapshot, sql, parameters)
         finally:
             self._lock.release()
+
+    def _ask(
+        self, snapshot: Readable, sql: str, parameters: dict[str, str | int]
+    ) -> tuple[Answer, Tip]:
+        stored = snapshot.get(store_keys.TIP_MARK)
+        if stored is None:
+            raise Behind("there is no block yet")
+        tip = parse_tip(stored)
+        if self._opened is None:
+            self._opened = Database(limits=LIMITS)
+        try:
+            self._read(self._opened, snapshot, tip)
+        except Behind:
+            raise
+        except BaseException:
+            self._opened.close()
+            self._begin()
+            raise
+        return self._opened.ask(sql, parameters), tip
 
     def _read(self, database: Database, snapshot: Readable, tip: Tip) -> None:
         """Takes what the ledger has more than the tables, and what stands now."""

@@ -4,6 +4,8 @@ What a node says is for convenience: the same question to an export, or with `--
 node. Nothing is kept for auditors before one asks.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -14,6 +16,8 @@ from node.http.access import Auditor, ServiceDep
 from node.http.models import AuditAnswer, AuditQuestion
 from node.http.problems import Problem
 from node.http.reading import LimitQuery, snapshot_of
+from node.ports import StoreReader
+from node.service import Service
 
 router = APIRouter(tags=["audit"])
 
@@ -22,6 +26,13 @@ OFFSET_MAX = 10_000_000
 
 Name = Annotated[str | None, Query(max_length=200)]
 Moment = Annotated[int, Query(ge=ALWAYS[0], le=ALWAYS[1], description="ms since 1970")]
+
+
+@contextmanager
+def _reader(service: Service) -> Iterator[StoreReader]:
+    """The store as of one moment."""
+    with snapshot_of(service) as view:
+        yield view.reader
 
 
 @router.get("/audit/questions")
@@ -69,13 +80,12 @@ def answer(
         parameters |= {"from_ms": from_ms, "to_ms": to_ms}
     limit = min(limit, service.node.config.http.page_max)
     sql = f"{asked.sql} LIMIT {limit + 1} OFFSET {offset}"
-    with snapshot_of(service) as view:
-        try:
-            found, tip = service.index.ask(view.reader, sql, parameters)
-        except Behind as error:
-            raise Problem("busy", str(error), retry_after_ms=1_000) from None
-        except Unanswerable as error:
-            raise Problem("invalid-request", str(error).partition("\n")[0]) from None
+    try:
+        found, tip = service.index.ask(_reader(service), sql, parameters)
+    except Behind as error:
+        raise Problem("busy", str(error), retry_after_ms=1_000) from None
+    except Unanswerable as error:
+        raise Problem("invalid-request", str(error).partition("\n")[0]) from None
     certificate = service.node.certificate
     return AuditAnswer(
         question=asked.meaning,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import duckdb
@@ -143,7 +144,7 @@ def test_readers_of_a_field_are_those_of_the_version_that_was_in_force() -> None
 
 def asked(index: Index, world: World, name: str, **given: str) -> list[tuple[object, ...]]:
     parameters = (PERIOD if QUESTIONS[name].period else {}) | given
-    answer, tip = index.ask(world.branch, QUESTIONS[name].sql, parameters)
+    answer, tip = index.ask(nullcontext(world.branch), QUESTIONS[name].sql, parameters)
     assert tip == world.branch.replay.tip
     return answer.rows
 
@@ -195,7 +196,22 @@ def test_a_long_ledger_is_read_in_several_questions(
 
 def test_a_ledger_without_a_block_is_not_answered_for() -> None:
     with pytest.raises(Behind, match="no block"):
-        Index().ask(Empty(), "SELECT 1", {})
+        Index().ask(nullcontext(Empty()), "SELECT 1", {})
+
+
+def test_a_failure_leaves_no_rows_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index()
+    whole = len(asked(index, world, "official", actor="tester"))
+    index = Index()
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "set_time", failing)
+        with pytest.raises(OSError, match="disk"):
+            asked(index, world, "official", actor="tester")
+    assert len(asked(index, world, "official", actor="tester")) == whole
+
+
+def failing(*_: object) -> None:
+    raise OSError(28, "the disk is full")
 
 
 class Empty:
