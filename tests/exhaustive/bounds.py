@@ -78,5 +78,16 @@ LARGE = {
         terms=2, entries=0, timeouts=2, founding=ALONE, target=(b"n2", b"n3"), settings=PLAIN
     ),
     "compacted": Bounds(terms=2, entries=0, timeouts=2, compactions=1, settings=PLAIN),
+    "an entry and a crash": Bounds(terms=2, entries=1, timeouts=2, crashes=1, settings=PLAIN),
+    "two entries": Bounds(terms=2, entries=2, timeouts=2, settings=PLAIN),
+    "other voters and a crash": Bounds(
+        terms=2,
+        entries=0,
+        timeouts=2,
+        crashes=1,
+        founding=ALONE,
+        target=(b"n2", b"n3"),
+        settings=PLAIN,
+    ),
 }
 """Explored by `make exhaustive`."""
