@@ -1,0 +1,35 @@
+"""An operator hears of a peer whose clock is apart, for as long as it is."""
+
+import asyncio
+from pathlib import Path
+
+from test_retries import a_node
+
+from consensus import messages
+from node.messages import Cosignatures, SignedCheckpoint
+
+PEER = b"p" * 32
+
+
+async def _apart_and_well_again(folder: Path) -> None:
+    async with a_node(folder) as service:
+        node = service.node
+        time_ms = node.clock.now_ms() + 60_000
+        asks = messages.VoteRequest(0, 0, 0, time_ms)
+        node._input(lambda: node.replica.receive(PEER, asks))
+        (alarm,) = node.alarms
+        assert alarm.startswith(f"clock-apart: node {PEER.hex()} has a clock ")
+        assert alarm.endswith(" s ahead of this node's")
+        node._input(lambda: node.replica.receive(PEER, asks))
+        assert node.alarms == [alarm]
+        end = node.replica.chain.checkpoint()
+        now_s = node.clock.now_ms() // 1000
+        signed = SignedCheckpoint(end.height, end.tree_size, end.root, now_s, bytes(64))
+        node._input(lambda: node.replica.receive(PEER, Cosignatures((signed,))))
+        assert node.alarms == []
+
+
+def test_an_alarm_names_a_peer_whose_clock_is_ahead_until_it_is_right_again(
+    tmp_path: Path,
+) -> None:
+    asyncio.run(_apart_and_well_again(tmp_path))
