@@ -284,3 +284,11 @@ def test_rounds_begin_anew_with_each_term_of_leading() -> None:
     assert of(m.Heartbeat, node.ticks(1), B)[-1].round == 0
     node.raft.read_index(2)
     assert of(m.Heartbeat, node.settle(), B)[-1].round == 1
+
+
+def test_numbers_of_reads_begin_where_a_message_can_hold_them_for_ever() -> None:
+    node = Node(B, draw=10**30)
+    node.hear(A, m.Heartbeat(1, 0, 0))
+    node.raft.read_index(7)
+    (asked,) = of(m.ReadRequest, node.settle(), A)
+    assert asked.token == 2**62 - 1
