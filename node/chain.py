@@ -46,10 +46,19 @@ class Appended:
 class Chain:
     """The executed ledger over a write buffer.
 
-    Invariant: what the buffer holds is exactly genesis and blocks 1 … tip.height.
+    Invariants: what the buffer holds is exactly genesis and blocks 1 … tip.height; no block above
+    `_unchanged_above` put other voters in force.
     """
 
-    __slots__ = ("_buffer", "_edge", "_genesis", "_ledger_id", "_state_tree", "tip")
+    __slots__ = (
+        "_buffer",
+        "_edge",
+        "_genesis",
+        "_ledger_id",
+        "_state_tree",
+        "_unchanged_above",
+        "tip",
+    )
 
     def __init__(self, genesis: GenesisFile, buffer: WriteBuffer) -> None:
         """Opens the ledger that the buffer's store holds, or starts it from genesis.
@@ -66,6 +75,7 @@ class Chain:
         else:
             self._check_marks()
             self.tip = parse_tip(stored)
+        self._unchanged_above = self.tip.height
         self._edge = RightEdge.rebuild(TreeSize(self.tip.tree_size), leaf=self.leaf, tile=self.tile)
 
     def nonce_used(self, key: bytes, nonce: bytes) -> bool:
@@ -105,6 +115,8 @@ class Chain:
         )
         self._write(block)
         self.tip = block.tip
+        if block.tip.voters != before.voters:
+            self._unchanged_above = block.tip.height
         return Appended(block, self.checkpoint(), before.voters)
 
     def checkpoint(self) -> Checkpoint:
@@ -130,6 +142,8 @@ class Chain:
 
     def changes_voters(self, height: Height) -> bool:
         """Whether the block at 1 ≤ height ≤ tip put other voters in force."""
+        if height > self._unchanged_above:
+            return False
         return self.voters_at(Height(height - 1)) != self.voters_at(height)
 
     def header(self, height: Height) -> BlockHeader:

@@ -254,14 +254,14 @@ class Cosigning:
 
     # Certificates.
 
-    def certify(self) -> Height | None:
-        """Assembles and keeps the newest certificate there is; its height if it is news."""
+    def certify(self) -> Certificate | None:
+        """Assembles and keeps the newest certificate there is; it, if it is news."""
         previous = self.certificate
         certificate = self._certification.assemble()
         if certificate is None:
             return None
         self._keep(certificate, previous)
-        return Height(certificate.height)
+        return certificate
 
     def adopt(self, certificate: Certificate) -> None:
         """A checked certificate of an executed block came with certified blocks."""
@@ -271,16 +271,18 @@ class Cosigning:
             self._keep(certificate, previous)
 
     def _keep(self, certificate: Certificate, previous: Certificate | None) -> None:
+        """Only one of a change of voters is worth a batch of its own: what follows rests on it."""
         height = Height(certificate.height)
         if (
             previous is not None
             and is_same_day(previous, certificate)
             and not self._chain.changes_voters(Height(previous.height))
         ):
-            self._buffer.delete(store_keys.certificate_key(Height(previous.height)))
-        self._buffer.put(store_keys.certificate_key(height), certificate.to_bytes())
+            self._buffer.delete_later(store_keys.certificate_key(Height(previous.height)))
+        put = self._buffer.put if self._chain.changes_voters(height) else self._buffer.put_later
+        put(store_keys.certificate_key(height), certificate.to_bytes())
         for signed in range(self._signatures_from, min(height, self.signed_height) + 1):
-            self._buffer.delete(store_keys.own_signature_key(Height(signed)))
+            self._buffer.delete_later(store_keys.own_signature_key(Height(signed)))
         self._signatures_from = height + 1
 
     def uncertified_change(self) -> Height | None:

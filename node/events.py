@@ -1,9 +1,20 @@
 """Who waits for what on a node: outcomes of records, heights, confirmed reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from node.ports import Accepted, Rejected
+
+Outcome: TypeAlias = Accepted | Rejected
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    future: asyncio.Future[Outcome | None]
+    certified: bool
 
 
 class Events:
@@ -12,28 +23,51 @@ class Events:
     def __init__(self, *, height: int, certified_height: int) -> None:
         self.height = height
         self.certified_height = certified_height
-        self._outcomes: dict[bytes, asyncio.Future[Accepted | Rejected | None]] = {}
+        self._waiting: dict[bytes, list[_Waiter]] = {}
+        self._uncertified: deque[tuple[Accepted, asyncio.Future[Outcome | None]]] = deque()
         self._barriers: dict[int, asyncio.Future[int | None]] = {}
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
         self._next_barrier = 1
-        self._listeners: list[Callable[[int], None]] = []
         self.stopping = False
 
-    def outcome(self, record_id: bytes) -> asyncio.Future[Accepted | Rejected | None]:
-        """What becomes of a record; many may wait for one. None: the node stops before it knows."""
-        future = self._outcomes.get(record_id)
-        if future is None:
-            future = asyncio.get_running_loop().create_future()
-            self._outcomes[record_id] = future
-        if self.stopping and not future.done():
-            future.set_result(None)
-        return future
+    async def outcomes(
+        self, record_ids: Sequence[bytes], *, certified: bool, timeout_s: float
+    ) -> list[Outcome | None]:
+        """What becomes of each record; many may wait for one. None: not known in time.
 
-    def settled(self, record_id: bytes, outcome: Accepted | Rejected) -> None:
+        certified: accepted records are waited for until their blocks are certified.
+        """
+        if self.stopping:
+            return [None] * len(record_ids)
+        loop = asyncio.get_running_loop()
+        waiters = [_Waiter(loop.create_future(), certified) for _ in record_ids]
+        for record_id, waiter in zip(record_ids, waiters, strict=True):
+            self._waiting.setdefault(record_id, []).append(waiter)
+        timer = loop.call_later(timeout_s, _give_up, waiters)
+        try:
+            return [await waiter.future for waiter in waiters]
+        finally:
+            timer.cancel()
+            for record_id, waiter in zip(record_ids, waiters, strict=True):
+                others = self._waiting.get(record_id)
+                if others is not None and waiter in others:
+                    others.remove(waiter)
+                    if not others:
+                        del self._waiting[record_id]
+
+    def settled(self, record_id: bytes, outcome: Outcome) -> None:
         """A record's outcome is known."""
-        future = self._outcomes.pop(record_id, None)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        for waiter in self._waiting.pop(record_id, ()):
+            if (
+                waiter.certified
+                and isinstance(outcome, Accepted)
+                and outcome.height > self.certified_height
+            ):
+                self._uncertified.append((outcome, waiter.future))
+                while self._uncertified[0][1].done():
+                    self._uncertified.popleft()
+            else:
+                _settle(waiter.future, outcome)
 
     def barrier(self) -> tuple[int, asyncio.Future[int | None]]:
         """A token for a read barrier, and when it is ready; None: nobody will confirm it."""
@@ -52,37 +86,34 @@ class Events:
         if future is not None and not future.done():
             future.set_result(height)
 
-    def on_executed(self, listener: Callable[[int], None]) -> None:
-        """Calls `listener` with each new durable height, at once."""
-        self._listeners.append(listener)
-
     def executed(self, height: int) -> None:
         """Blocks up to `height` are durable here."""
         self.height = height
-        for listener in self._listeners:
-            listener(height)
         self._wake()
 
     def certified(self, height: int) -> None:
         """Blocks up to `height` are certified."""
         self.certified_height = max(height, self.certified_height)
+        for _ in range(len(self._uncertified)):
+            outcome, future = self._uncertified.popleft()
+            if outcome.height <= self.certified_height:
+                _settle(future, outcome)
+            elif not future.done():
+                self._uncertified.append((outcome, future))
         self._wake()
 
     def stop(self) -> None:
         """The node stops: nobody waits any more, and what is not known stays so."""
         self.stopping = True
-        for outcome in self._outcomes.values():
-            if not outcome.done():
-                outcome.set_result(None)
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                _settle(waiter.future, None)
+        for _, future in self._uncertified:
+            _settle(future, None)
         for barrier in self._barriers.values():
             if not barrier.done():
                 barrier.set_result(None)
         self._wake()
-
-    async def wait_certified(self, height: int) -> None:
-        """Until `height` is certified, or the node stops."""
-        while self.certified_height < height and not self.stopping:
-            await self._changed.wait()
 
     async def heights(self, after: int, *, certified: bool) -> AsyncIterator[int]:
         """Each time there is more than `after`: up to which height."""
@@ -93,8 +124,21 @@ class Events:
                 seen = height
                 yield height
             else:
+                if self._changed is None:
+                    self._changed = asyncio.Event()
                 await self._changed.wait()
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+
+def _give_up(waiters: Sequence[_Waiter]) -> None:
+    for waiter in waiters:
+        _settle(waiter.future, None)
+
+
+def _settle(future: asyncio.Future[Outcome | None], outcome: Outcome | None) -> None:
+    if not future.done():
+        future.set_result(outcome)

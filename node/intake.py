@@ -33,7 +33,8 @@ class IntakeLimits:
 class Intake:
     """Records under way at one node.
 
-    verify(raws, jobs): ask for signatures to be checked; `checked` brings the answers.
+    verify(raws, jobs): ask for signatures to be checked; `checked` brings the answers. What is
+    asked and forwarded gathers until `flush`.
     settle(record id, outcome): say so to the client, once everything before is durable.
     """
 
@@ -60,6 +61,8 @@ class Intake:
         self._queue = Queue(limits.queue)
         self._submitted: dict[bytes, Record] = {}
         self._forwarded: set[bytes] = set()
+        self._to_check: list[tuple[bytes, ports.SignatureJob]] = []
+        self._to_forward: list[bytes] = []
         self._tick = 0
 
     @property
@@ -85,9 +88,11 @@ class Intake:
             )
         self._verification.trim()
 
-    def submit(self, raw: bytes) -> bytes | ports.Rejected:
-        """Takes a record for a client of this node; its id, or why it is not taken."""
-        known = candidate(raw)
+    def submit(self, raw: bytes, known: Candidate) -> bytes | ports.Rejected:
+        """Takes a record for a client of this node; its id, or why it is not taken.
+
+        known: `raw` as a candidate.
+        """
         record = known.record
         if record is None:
             return ports.Rejected("malformed-record", known.fault)
@@ -96,7 +101,7 @@ class Intake:
         if len(self._waiting) + len(self._submitted) >= self._limits.waiting.records_max:
             return _BUSY
         self._submitted[raw] = record
-        self.prepare([raw])
+        self._ask(self._verification.adopt(raw, known))
         if self._verification.checked(raw) is not None:
             self.checked(raw)
         return record.record_id
@@ -115,9 +120,22 @@ class Intake:
 
     def prepare(self, raws: Iterable[bytes]) -> None:
         """Has the signatures of these records checked, unless that has happened."""
-        jobs = self._verification.prepare(raws)
+        self._ask(self._verification.prepare(raws))
+
+    def _ask(self, jobs: Sequence[tuple[bytes, ports.SignatureJob]]) -> None:
+        self._to_check += jobs
+
+    def flush(self) -> None:
+        """Ends a turn: asks and sends together what came up in it."""
+        jobs, self._to_check = self._to_check, []
         if jobs:
             self._verify(tuple(raw for raw, _ in jobs), tuple(job for _, job in jobs))
+        raws, self._to_forward = self._to_forward, []
+        leader = self._raft.leader
+        if raws and leader is not None and self._raft.role is not Role.LEADER:
+            once = list(dict.fromkeys(raws))
+            for part in chunks(once, records_max=FORWARD_RECORDS_MAX, bytes_max=RECORD_BYTES_MAX):
+                self._send(leader, Forward(part))
 
     def verified(self, raw: bytes, *, valid: bool) -> None:
         """A signature was checked."""
@@ -202,11 +220,8 @@ class Intake:
         """Brings this node's records to the leader, itself or another."""
         if self._raft.role is Role.LEADER:
             self._queue_when_checked(raws)
-        elif self._raft.leader is not None:
-            for part in chunks(
-                list(raws), records_max=FORWARD_RECORDS_MAX, bytes_max=RECORD_BYTES_MAX
-            ):
-                self._send(self._raft.leader, Forward(part))
+        else:
+            self._to_forward += raws
 
     def _queue_when_checked(self, raws: Sequence[bytes]) -> None:
         for raw in raws:

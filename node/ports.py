@@ -12,6 +12,7 @@ methods, then takes its effects with `effects()` and carries them out. Nothing e
 | `read_barrier(token)`            | a client wants to read what is committed now                |
 | `verified(token, results)`       | the signatures of a `Verify` effect have been checked       |
 | `persisted(number)`              | the batch of a `Persist` effect is durable                  |
+| `hold()` … `release()`           | around inputs that came together: they share one turn       |
 
 | effect        | the shell must                                                                |
 |---------------|-------------------------------------------------------------------------------|
@@ -27,7 +28,8 @@ methods, then takes its effects with `effects()` and carries them out. Nothing e
 | `MembersChanged` | connect to who takes part now, and to nobody else                           |
 | `KeySpent`    | mark it beside the key, for every later start                                  |
 
-`Settled`, `Executed` and `Certified` only ever speak of what is durable on this node.
+`Settled`, `Executed` and `Certified` only ever speak of blocks that are durable on this node; what
+certifies them is durable at its signers, and here with the next batch (`node.outgoing`).
 """
 
 from collections.abc import Iterator, Mapping

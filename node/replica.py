@@ -10,15 +10,14 @@ Every input ends in one *turn*, which repeats until nothing changes:
     4. hand over one batch, if none is in flight: log, hard state, blocks, state, signatures
 
 What rests on a batch (settled records, own signatures, news of blocks and certificates) waits in
-`_after_gathering`, and with the batch in `_after_flying`, until `persisted()`. A node whose key is
+`node.outgoing` until `persisted()`. A node whose key is
 spent (`standing`) takes no more turns; it only writes down what it found.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from consensus import Raft, Role, messages
-from contracts.machine import Candidate
+from contracts.machine import Candidate, candidate
 from contracts.refusals import Refusal
 from ledger import store_keys
 from ledger.certificates import Certificate
@@ -52,6 +51,7 @@ from node.messages import (
     Remembered,
     is_known_to,
 )
+from node.outgoing import Outgoing, Reached
 from node.peer_memory import PeerMemory, Promise
 from node.raft_log import NodeProposals, RaftLog
 from node.settings import ReplicaSettings
@@ -63,14 +63,6 @@ CERTIFICATE_WANTED_TICKS = 20
 
 TRIM_STEP = 100
 """Raft entries that are removed at a time, at least; fewer if fewer are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reached:
-    """How far a batch brings the store: its last block and its newest certificate."""
-
-    height: int
-    certificate: Certificate | None
 
 
 class Replica:
@@ -116,6 +108,7 @@ class Replica:
         self._clocks = PeerClocks(clock, self.chain, tolerance_ms=settings.clock_tolerance_ms)
         self._block_server = BlockServer(store, self.chain)
         self._catching_up = CatchingUp(self._ledger_id, node_id, self.chain, check)
+        self._out = Outgoing(self._reached())
         self._intake, self._leading, self._execution = self._parts()
         self._barriers = Barriers()
         self._jobs = Jobs()
@@ -123,11 +116,7 @@ class Replica:
         self._ticks = 0
         self._versions: dict[NodeId, int] = {}
         self._raft_write_in_flight = False
-        self._durable = _Reached(self.chain.tip.height, self._cosigning.certificate)
-        self._flying = self._durable
-        self._effects: list[ports.Effect] = []
-        self._after_gathering: list[ports.Effect] = []
-        self._after_flying: list[ports.Effect] = []
+        self._held = False
         self._memory = PeerMemory(self._buffer, self._cosigning.newest_of)
         self._cosigning.remember(self._memory.load(store))
         standing = self._standing_at_start(key_spent)
@@ -165,7 +154,7 @@ class Replica:
             catching_up=self._catching_up,
             buffer=self._buffer,
             gathered_bytes_max=settings.gathered_bytes_max,
-            announce=self._announce,
+            announce=self._out.later,
         )
         return intake, leading, execution
 
@@ -180,6 +169,7 @@ class Replica:
         self._leading.tick()
         self._intake.tick()
         self._block_server.tick()
+        self._buffer.hurry()
         self._catching_up.tick(leaderless=self.raft.leader is None)
         self._memory.tick()
         self._ticks += 1
@@ -203,7 +193,7 @@ class Replica:
             case ForwardRefused():
                 pass  # what is waiting is sent again anyway, at its own pace
             case Cosignatures():
-                self._effects += self._clocks.signed(sender, message.checkpoints)
+                self._out.all_now(self._clocks.signed(sender, message.checkpoints))
                 self._memory.signed(sender)
                 self._cosigning.received(sender, message.checkpoints)
                 self._check_cosignatures()
@@ -237,9 +227,9 @@ class Replica:
         elif self.standing is Standing.ASKING:
             self._send(peer, Ask())
         self.raft.reconnected(peer)
-        if self._durable.certificate is not None:
-            self._send(peer, CertificateNews(self._durable.certificate.to_bytes()))
-        for part in self._cosigning.own_signatures(up_to=self._durable.height):
+        if self._out.shown is not None:
+            self._send(peer, CertificateNews(self._out.shown.to_bytes()))
+        for part in self._cosigning.own_signatures(up_to=self._out.durable.height):
             self._send(peer, part)
         change = self._cosigning.uncertified_change()
         if change is not None:
@@ -248,14 +238,15 @@ class Replica:
             self._intake.leader_changed()
         self._turn()
 
-    def submit(self, raw: bytes) -> bytes | ports.Rejected:
+    def submit(self, raw: bytes, known: Candidate | None = None) -> bytes | ports.Rejected:
         """Takes a record for this node's client; its id, under which it will be `Settled`.
 
-        Rejected: it is not taken, and nothing will be heard of it.
+        known: `raw` as a candidate, if it has been parsed. Rejected: it is not taken, and nothing
+        will be heard of it.
         """
         if self.standing.is_final:
             return ports.Rejected("key-spent", f"this node's standing is {self.standing.value}")
-        taken = self._intake.submit(raw)
+        taken = self._intake.submit(raw, known or candidate(raw))
         self._turn()
         return taken
 
@@ -268,7 +259,7 @@ class Replica:
         if self._asking.takes_part:
             self.raft.read_index(token)
         else:
-            self._effects.append(ports.BarrierReady(token, None))
+            self._out.now(ports.BarrierReady(token, None))
         self._turn()
 
     def verified(self, token: int, results: Sequence[bool]) -> None:
@@ -276,7 +267,8 @@ class Replica:
         job = self._jobs.done(token)
         if job.cosigned:
             for (node_id, signed), valid in zip(job.cosigned, results, strict=True):
-                self._after_gathering += self._cosigning.checked(node_id, signed, valid=valid)
+                for alarm in self._cosigning.checked(node_id, signed, valid=valid):
+                    self._out.later(alarm)
             if self._cosigning.contradicted:
                 self._end(Standing.CONTRADICTED, "a certificate contradicts this node's ledger")
             self._certify()
@@ -292,12 +284,7 @@ class Replica:
         if self._raft_write_in_flight:
             self._raft_write_in_flight = False
             self.raft.persisted()
-        first = Height(self._durable.height + 1)
-        self._durable = self._flying
-        if self._durable.height >= first:
-            self._effects.append(ports.Executed(first, Height(self._durable.height)))
-        self._effects += self._after_flying
-        self._after_flying = []
+        self._out.landed()
         self._trim()
         self._end_if_retired()
         self._turn()
@@ -317,9 +304,9 @@ class Replica:
 
     def blocks_for(self, peer: NodeId, wanted: BlocksWanted) -> CertifiedBlocks | None:
         """What a member that is behind is given; None: nothing, or not now."""
-        if wanted.height > self._durable.height:
+        if wanted.height > self._out.durable.height:
             return None
-        return self._block_server.answer(peer, wanted, self._durable.certificate)
+        return self._block_server.answer(peer, wanted, self._out.durable.certificate)
 
     def blocks_wanted(self) -> BlocksWanted | None:
         """What anyone may be asked while no voter answers this node; None: nobody has to be."""
@@ -337,9 +324,18 @@ class Replica:
         self._turn()
         return news
 
+    def hold(self) -> None:
+        """The inputs from now on share one turn, which `release` takes."""
+        self._held = True
+
+    def release(self) -> None:
+        """Takes the turn of all inputs since `hold`."""
+        self._held = False
+        self._turn()
+
     def effects(self) -> list[ports.Effect]:
         """What the shell has to do now; each effect is handed out once."""
-        effects, self._effects = self._effects, []
+        effects = self._out.take()
         if self.standing.is_final:
             effects = [effect for effect in effects if is_harmless(effect, self.standing)]
         return effects
@@ -354,12 +350,12 @@ class Replica:
     @property
     def durable_height(self) -> Height:
         """The last block that is executed and durable here."""
-        return Height(self._durable.height)
+        return Height(self._out.durable.height)
 
     @property
     def certificate(self) -> Certificate | None:
-        """The newest certificate that is durable here."""
-        return self._durable.certificate
+        """The newest certificate there is of a block that is durable here."""
+        return self._out.shown
 
     @property
     def standing(self) -> Standing:
@@ -384,9 +380,11 @@ class Replica:
     # The turn.
 
     def _turn(self) -> None:
+        if self._held:
+            return
         if self.standing.is_final:
             self._hand_over()
-            self._effects += self._barriers.refuse()
+            self._out.all_now(self._barriers.refuse())
             return
         while True:
             ready = self.raft.ready(hand_out=self._execution.wants_entries)
@@ -394,7 +392,7 @@ class Replica:
                 self._send(outgoing.to, outgoing.message)
             self._execution.take(ready.committed)
             for read in ready.reads:
-                self._effects += self._barriers.confirmed(read)
+                self._out.all_now(self._barriers.confirmed(read))
             for found in ready.evidence:
                 self._alarm(self._cosigning.keep(of_consensus(found)))
             if ready.soft_state is not None:
@@ -406,7 +404,8 @@ class Replica:
             worked = self._execute() | self._leading.propose() | self._hand_over()
             if not (ready.messages or ready.committed or worked):
                 break
-        self._effects += self._barriers.release(self._durable.height)
+        self._intake.flush()
+        self._out.all_now(self._barriers.release(self._out.durable.height))
 
     def _execute(self) -> bool:
         """Executes what is committed and checked; whether there was something."""
@@ -433,24 +432,20 @@ class Replica:
             self._log.write(unwritten)
         for part in self._cosigning.take_news():
             for peer in self._others():
-                self._after_gathering.append(ports.Send(peer, part))
+                self._out.later(ports.Send(peer, part))
         if unwritten is None and self._buffer.empty:
-            return self._release_without_write()
+            return self._out.release()
+        if unwritten is None and not self._buffer.due and not self._out.gathers:
+            return False
         self._memory.keep()
         batch = self._buffer.take(
             term=self.raft.term, vote=self.raft.vote, signed_height=self._cosigning.signed_height
         )
-        self._flying = _Reached(self.chain.tip.height, self._cosigning.certificate)
-        self._after_flying, self._after_gathering = self._after_gathering, []
-        self._effects.append(ports.Persist(batch))
+        self._out.taken(batch, self._reached())
         return True
 
-    def _release_without_write(self) -> bool:
-        """Nothing is left to write, so what waits rests on durable things alone."""
-        self._effects += self._after_gathering
-        worked = bool(self._after_gathering)
-        self._after_gathering = []
-        return worked
+    def _reached(self) -> Reached:
+        return Reached(self.chain.tip.height, self._cosigning.certificate)
 
     # Roles.
 
@@ -481,10 +476,10 @@ class Replica:
     def _verify_records(
         self, raws: tuple[bytes, ...], signatures: tuple[ports.SignatureJob, ...]
     ) -> None:
-        self._effects.append(self._jobs.begin(Job(raws, ()), signatures))
+        self._out.now(self._jobs.begin(Job(raws, ()), signatures))
 
     def _settle(self, record_id: bytes, outcome: ports.Accepted | ports.Rejected) -> None:
-        self._after_gathering.append(ports.Settled(record_id, outcome))
+        self._out.later(ports.Settled(record_id, outcome))
 
     # Checkpoints and certificates.
 
@@ -493,24 +488,25 @@ class Replica:
         if jobs:
             cosigned = tuple((node_id, signed) for node_id, signed, _ in jobs)
             signatures = tuple(job for _, _, job in jobs)
-            self._effects.append(self._jobs.begin(Job((), cosigned), signatures))
+            self._out.now(self._jobs.begin(Job((), cosigned), signatures))
 
     def _certify(self) -> None:
         """Assembles and keeps the newest certificate there is."""
-        height = self._cosigning.certify()
-        if height is not None:
-            self._announce(ports.Certified(height))
+        certificate = self._cosigning.certify()
+        if certificate is not None:
+            waits = self.chain.changes_voters(Height(certificate.height))
+            self._out.certified(certificate, waits=waits)
             self._certified()
 
     def _certified(self) -> None:
         """What rests on more being certified: who is served, this node's own end."""
         if self._membership.certified():
             self.raft.adopt(self._membership.configuration())
-            self._announce(ports.MembersChanged())
+            self._out.later(ports.MembersChanged())
 
     def _end_if_retired(self) -> None:
         """A node that left stops once a durable certificate says so, and shows it to everyone."""
-        certificate = self._durable.certificate
+        certificate = self._out.durable.certificate
         if self.standing.is_final or certificate is None:
             return
         if self._membership.is_retired(certificate.height):
@@ -520,10 +516,10 @@ class Replica:
 
     def _trim(self) -> None:
         """Lets go of Raft entries well behind the durable certificate; blocks replace them."""
-        certificate, kept = self._durable.certificate, self._settings.log_entries_kept
+        certificate, kept = self._out.durable.certificate, self._settings.log_entries_kept
         if certificate is None:
             return
-        last = min(certificate.height, self._durable.height, self.raft.applied_index) - kept
+        last = min(certificate.height, self._out.durable.height, self.raft.applied_index) - kept
         if last - self.raft.compacted_index >= min(TRIM_STEP, max(kept, 1)):
             self.raft.compact(last)
 
@@ -566,21 +562,17 @@ class Replica:
         if self._asking.end(standing):
             self.raft.abdicate()
             self._buffer.put(store_keys.STANDING_MARK, standing.value.encode("ascii"))
-            self._effects.append(ports.KeySpent(standing.value, detail))
-            self._effects.append(ports.Alarm(standing.value, detail))
-
-    def _announce(self, effect: ports.Effect) -> None:
-        """Hands an effect out once what gathers now is durable."""
-        self._after_gathering.append(effect)
+            self._out.now(ports.KeySpent(standing.value, detail))
+            self._out.now(ports.Alarm(standing.value, detail))
 
     def _alarm(self, alarm: ports.Alarm | None) -> None:
         if alarm is not None:
-            self._after_gathering.append(alarm)
+            self._out.later(alarm)
 
     def _receive_consensus(self, sender: NodeId, message: messages.AnyMessage) -> None:
         self._memory.observe(sender, message)
         if isinstance(message, messages.PreVoteRequest | messages.VoteRequest):
-            self._effects += self._clocks.asked(sender, message.time_ms)
+            self._out.all_now(self._clocks.asked(sender, message.time_ms))
             if self.standing is Standing.WITHHOLDING:
                 return
         if not self._asking.takes_part:
@@ -597,4 +589,4 @@ class Replica:
         version = self._versions.get(peer, messages.PROTOCOL_VERSION)
         if not is_known_to(message, version):
             return
-        self._effects.append(ports.Send(peer, message))
+        self._out.now(ports.Send(peer, message))

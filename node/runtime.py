@@ -6,11 +6,12 @@ ends the node, because what the disk then holds is unknown (P42).
 """
 
 import asyncio
-import os
+import contextlib
 import random
+import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +23,7 @@ from consensus.errors import LogBroken
 from consensus.messages import PROTOCOL_VERSION
 from consensus.types import Tick
 from contracts.consortium import check_genesis, node
-from contracts.machine import Tip, parse_tip
+from contracts.machine import Candidate, Tip, parse_tip
 from contracts.state import View
 from ledger import store_keys
 from ledger.certificates import Certificate
@@ -31,6 +32,7 @@ from ledger.errors import LedgerError, Malformed
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test, verify
 from node import ports
+from node.checking import Checker, Results
 from node.config import Config
 from node.errors import ConfigInvalid, IdentityInvalid, NodeError, StoreBehind, StoreCorrupt
 from node.events import Events
@@ -52,8 +54,9 @@ ALARMS_MAX = 100
 
 FINAL_STANDINGS = tuple(standing.value for standing in Standing if standing.is_final)
 
-VERIFY_CHUNK = 256
-"""Signatures that one thread checks at a time."""
+THREAD_SWITCH_S = 0.0005
+"""After so long a thread that waits to run Python gets its turn: one that has written or checked
+something only has to say so, and the loop waits for it."""
 
 log = structlog.get_logger("concordat")
 
@@ -121,13 +124,13 @@ class Node:
         self.failed: asyncio.Future[NodeError] | None = None
         self._messages_unsent = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._verifiers = ThreadPoolExecutor(
-            max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="verify"
-        )
+        self._checker = Checker(self._checked)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn_due = False
+        self._encoded: tuple[object, bytes] = (None, b"")
         self._ticker: asyncio.Task[None] | None = None
         self._carrying = False
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: Future[None] | None = None
         self._write_began = 0.0
         self._stopped = False
         self.network: PeerNetwork | None = None
@@ -137,6 +140,7 @@ class Node:
     async def start(self, handlers: Mapping[str, RpcHandler]) -> None:
         """Listens, dials, ticks. Raises Unavailable if the peers' port is taken."""
         self._loop = asyncio.get_running_loop()
+        sys.setswitchinterval(THREAD_SWITCH_S)
         self.failed = self._loop.create_future()
         self.network = PeerNetwork(
             ledger_id=self.ledger_id,
@@ -178,9 +182,9 @@ class Node:
         if self.network is not None:
             await self.network.stop()
         if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
+            await asyncio.gather(asyncio.wrap_future(self._writing), return_exceptions=True)
         self._writer.shutdown()
-        self._verifiers.shutdown(cancel_futures=True)
+        self._checker.close()
         self.store.close()
         self._watermark.close()
         log.info("node stopped", height=self.events.height)
@@ -255,33 +259,40 @@ class Node:
         return f"this node's key is spent ({self.standing.value}): {self._spent_detail}"
 
     async def submit(
-        self, raw: bytes, *, wait: Wait, timeout_s: float
+        self, raw: bytes, *, wait: Wait, timeout_s: float, known: Candidate | None = None
     ) -> ports.Accepted | ports.Rejected | Unknown:
-        """Brings a record to the ledger and waits for what becomes of it."""
-        taken = self.replica.submit(raw)
-        if isinstance(taken, ports.Rejected):
-            self._carry_out()
-            return taken
-        future = self.events.outcome(taken)
-        self._carry_out()
-        try:
-            async with asyncio.timeout(timeout_s):
-                outcome = await asyncio.shield(future)
-                if outcome is None:
-                    return Unknown(taken)
-                if isinstance(outcome, ports.Accepted) and wait == "certified":
-                    await self.events.wait_certified(outcome.height)
-                    if self.events.certified_height < outcome.height:
-                        return Unknown(taken)
-                return outcome
-        except TimeoutError:
-            return Unknown(taken)
+        """Brings a record to the ledger and waits for what becomes of it.
+
+        known: `raw` as a candidate, if it has been parsed.
+        """
+        submission = (raw, known)
+        return (await self.submit_all([submission], wait=wait, timeout_s=timeout_s))[0]
+
+    async def submit_all(
+        self,
+        submissions: Sequence[tuple[bytes, Candidate | None]],
+        *,
+        wait: Wait,
+        timeout_s: float,
+    ) -> list[ports.Accepted | ports.Rejected | Unknown]:
+        """The same for several, each by itself, at once: bytes, and what `submit` calls known."""
+        self._take_turn_soon()
+        taken = [self.replica.submit(raw, known) for raw, known in submissions]
+        record_ids = [each for each in taken if isinstance(each, bytes)]
+        outcomes = iter(
+            await self.events.outcomes(
+                record_ids, certified=wait == "certified", timeout_s=timeout_s
+            )
+        )
+        return [
+            each if isinstance(each, ports.Rejected) else next(outcomes) or Unknown(each)
+            for each in taken
+        ]
 
     async def read_barrier(self, *, timeout_s: float) -> int | None:
         """A height that includes everything committed before the call; None: nobody to ask."""
         token, future = self.events.barrier()
-        self.replica.read_barrier(token)
-        self._carry_out()
+        self._input(lambda: self.replica.read_barrier(token))
         try:
             async with asyncio.timeout(timeout_s):
                 return await future
@@ -321,12 +332,12 @@ class Node:
             case ports.Send():
                 assert self.network is not None
                 kind = stale_kind(effect.message)
-                if not self.network.send(effect.peer, encode(effect.message), kind):
+                if not self.network.send(effect.peer, self._bytes_of(effect.message), kind):
                     self._messages_unsent += 1
             case ports.Persist():
                 self._persist(effect.batch)
             case ports.Verify():
-                self._verify(effect)
+                self._checker.ask(effect)
             case ports.Settled():
                 self.events.settled(effect.record_id, effect.outcome)
             case ports.Executed():
@@ -364,46 +375,68 @@ class Node:
         else:
             log.info("clock is right again", peer=news.peer.hex())
 
+    def _bytes_of(self, message: object) -> bytes:
+        """The message's bytes; what goes to several peers in a row is encoded once."""
+        if self._encoded[0] is not message:
+            self._encoded = (message, encode(message))
+        return self._encoded[1]
+
     def _persist(self, batch: ports.Batch) -> None:
         assert self._loop is not None
+        loop = self._loop
 
         def write() -> None:
             self.store.write(batch)
             self._watermark.write(batch.watermark)
 
-        self._write_began = self._loop.time()
-        self._writing = asyncio.ensure_future(self._loop.run_in_executor(self._writer, write))
-        self._writing.add_done_callback(lambda done: self._persisted(batch.number, done))
+        def done(writing: Future[None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and so has the node
+                loop.call_soon_threadsafe(self._persisted, batch.number, writing)
 
-    def _persisted(self, number: int, done: asyncio.Future[None]) -> None:
-        error = done.exception()
+        self._write_began = loop.time()
+        self._writing = self._writer.submit(write)
+        self._writing.add_done_callback(done)
+
+    def _persisted(self, number: int, writing: Future[None]) -> None:
+        error = writing.exception()
         if error is not None:
             self._fail(error)
             return
         self._input(lambda: self.replica.persisted(number))
 
-    def _verify(self, effect: ports.Verify) -> None:
-        assert self._loop is not None
-        jobs = effect.jobs
-        parts = [jobs[at : at + VERIFY_CHUNK] for at in range(0, len(jobs), VERIFY_CHUNK)]
-        checks = [self._loop.run_in_executor(self._verifiers, _check, part) for part in parts]
-        gathered = asyncio.gather(*checks)
+    def _checked(self, results: Results) -> None:
+        def give() -> None:
+            for token, valid in results:
+                self.replica.verified(token, valid)
 
-        def done(results: asyncio.Future[list[list[bool]]]) -> None:
-            if results.cancelled() or self._stopped:
-                return
-            flat = [valid for part in results.result() for valid in part]
-            self._input(lambda: self.replica.verified(effect.token, flat))
-
-        gathered.add_done_callback(done)
+        self._input(give)
 
     # Inputs.
 
     def _input(self, give: Callable[[], None]) -> None:
+        """Gives the replica an input, to be followed by a turn."""
+        if self._stopped or (self.failed is not None and self.failed.done()):
+            return
+        self._take_turn_soon()
+        try:
+            give()
+        except (NodeError, LogBroken, LedgerError) as error:
+            self._fail(error)
+
+    def _take_turn_soon(self) -> None:
+        """One turn for all that this iteration of the loop brings."""
+        if not self._turn_due:
+            assert self._loop is not None
+            self._turn_due = True
+            self.replica.hold()
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
         if self._stopped or (self.failed is not None and self.failed.done()):
             return
         try:
-            give()
+            self.replica.release()
             self._carry_out()
         except (NodeError, LogBroken, LedgerError) as error:
             self._fail(error)
@@ -542,7 +575,3 @@ def load_genesis(path: Path) -> GenesisFile:
     genesis.check()
     check_genesis(genesis.genesis)
     return genesis
-
-
-def _check(jobs: tuple[ports.SignatureJob, ...]) -> list[bool]:
-    return [verify(job.public_key, job.message, job.signature) for job in jobs]

@@ -96,6 +96,7 @@ async def serve(config: Config, *, ready: Callable[[Service], None] | None = Non
                     make_app(service),
                     log_config=None,
                     access_log=False,
+                    proxy_headers=False,
                     lifespan="off",
                     timeout_graceful_shutdown=DRAIN_S,
                     ssl_certfile=_optional(config, config.http.tls_certificate),

@@ -36,13 +36,18 @@ class Verification:
         for raw in raws:
             if raw in self._known:
                 continue
-            parsed = candidate(raw)
-            record = parsed.record
-            self._known[raw] = _Known(parsed, checked=record is None)
-            if record is not None:
-                job = SignatureJob(record.header.key, record.statement(), record.signature)
-                jobs.append((raw, job))
+            jobs += self.adopt(raw, candidate(raw))
         return jobs
+
+    def adopt(self, raw: bytes, parsed: Candidate) -> list[tuple[bytes, SignatureJob]]:
+        """Takes what was parsed elsewhere; its signature to check, unless that is known."""
+        if raw in self._known:
+            return []
+        record = parsed.record
+        self._known[raw] = _Known(parsed, checked=record is None)
+        if record is None:
+            return []
+        return [(raw, SignatureJob(record.header.key, record.statement(), record.signature))]
 
     def result(self, raw: bytes, *, valid: bool) -> None:
         """A job's outcome."""

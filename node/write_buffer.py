@@ -15,6 +15,7 @@ class _Layer:
 
     values: dict[bytes, bytes | None] = field(default_factory=dict)
     bytes_total: int = 0
+    due: bool = False
 
 
 class WriteBuffer:
@@ -42,6 +43,11 @@ class WriteBuffer:
         return not self._gathering.values
 
     @property
+    def due(self) -> bool:
+        """Whether something waits that is worth a batch of its own."""
+        return self._gathering.due
+
+    @property
     def gathered_bytes(self) -> int:
         """Size of the values that wait to be taken, in bytes; overwritten ones count."""
         return self._gathering.bytes_total
@@ -57,12 +63,28 @@ class WriteBuffer:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write `value` at `key` with the next batch."""
-        self._gathering.values[key] = value
-        self._gathering.bytes_total += len(value)
+        layer = self._gathering
+        layer.values[key] = value
+        layer.bytes_total += len(value)
+        layer.due = True
 
     def delete(self, key: bytes) -> None:
         """Remove `key` with the next batch."""
         self._gathering.values[key] = None
+        self._gathering.due = True
+
+    def put_later(self, key: bytes, value: bytes) -> None:
+        """As `put`, but nobody waits for it: it goes with what is `due`, or after `hurry`."""
+        self._gathering.values[key] = value
+        self._gathering.bytes_total += len(value)
+
+    def delete_later(self, key: bytes) -> None:
+        """As `delete`, in the way of `put_later`."""
+        self._gathering.values[key] = None
+
+    def hurry(self) -> None:
+        """What waits has waited long enough."""
+        self._gathering.due = bool(self._gathering.values)
 
     def take(self, *, term: int, vote: bytes | None, signed_height: int) -> Batch:
         """Everything gathered, as the batch that is now in flight; the marks go to its watermark.

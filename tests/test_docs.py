@@ -23,7 +23,7 @@ from contracts.registry import CONTRACTS
 from ledger.evidence import Evidence
 from node.config import SECTIONS
 from node.exchange.bulk import CODES
-from node.http.app import make_app
+from node.http.app import make_routes
 from node.http.problems import PROBLEMS
 from node.messages import PeerMessage
 from node.service import Service
@@ -126,7 +126,7 @@ def test_statuses_are_those_of_the_source() -> None:
 
 def routes() -> list[str]:
     """Every route as "GET /v1/…"; the application needs no node to name them."""
-    app = make_app(cast("Service", SimpleNamespace()))
+    app = make_routes(cast("Service", SimpleNamespace()))
     paths = app.openapi()["paths"]
     return [f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs]
 

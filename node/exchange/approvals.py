@@ -7,27 +7,39 @@ node of the department was faster or a steward was, nothing is lost.
 """
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
 from audit.cedar import ENGINE, decide
-from contracts.catalog import dataset
-from contracts.grants import GrantAmend, grant, parse_grant
+from contracts.catalog import Dataset, dataset
+from contracts.grants import Grant, GrantAmend, grant, parse_grant
 from contracts.policies import Citation, GrantForbid, GrantPermit, policy
 from ledger import store_keys
 from ledger.blocks import parse_any_leaf
 from ledger.codec import Decoder, Format
-from ledger.records import HEADER_BYTES_MAX, RecordLeaf, parse_leaf
+from ledger.records import HEADER_BYTES_MAX, RecordLeaf, record_of_leaf
 from ledger.types import Height, LeafIndex
 from node.authoring import Author, Draft
 from node.runtime import Node
 
 _AMEND: Decoder[GrantAmend] = Decoder(GrantAmend, what="amendment", bytes_max=HEADER_BYTES_MAX)
 
+_ASKING = (b"grant.request", b"grant.amend")
+
 ACTOR = "policy engine"
 TIMEOUT_S = 30.0
 
 log = structlog.get_logger("concordat.approvals")
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A grant of which a version waits, what was offered, and the policy's digest."""
+
+    grant: Grant
+    offered: Dataset
+    document: bytes
 
 
 class Approver:
@@ -80,9 +92,12 @@ class Approver:
         for index in range(start, store_keys.read_number(last)):
             leaf = store.get(store_keys.leaf_key(LeafIndex(index)))
             assert leaf is not None, "a block's leaves are stored"
-            if not isinstance(parse_any_leaf(leaf), RecordLeaf):
+            if not any(kind in leaf for kind in _ASKING):
+                continue  # most leaves; what is left is parsed, as bytes say nothing for certain
+            parsed = parse_any_leaf(leaf)
+            if not isinstance(parsed, RecordLeaf):
                 continue
-            record = parse_leaf(leaf)
+            record = record_of_leaf(parsed, leaf)
             if record.header.kind == "grant.request":
                 found.append(record.record_id)
             elif record.header.kind == "grant.amend":
@@ -91,7 +106,10 @@ class Approver:
         return found
 
     async def _decide(self, grant_id: bytes) -> None:
-        body = await asyncio.to_thread(self._decision, grant_id)
+        question = self._question(grant_id)
+        if question is None:
+            return
+        body = await asyncio.to_thread(self._decision, question)
         if body is None:
             return
         kind = "grant.permit" if isinstance(body, GrantPermit) else "grant.forbid"
@@ -100,8 +118,8 @@ class Approver:
         self.decided += 1
         log.info("decided by policy", kind=kind, grant=grant_id.hex()[:16], outcome=str(outcome))
 
-    def _decision(self, grant_id: bytes) -> Format | None:
-        """What the policy in force says about what waits; None: a steward decides. Blocking."""
+    def _question(self, grant_id: bytes) -> _Question | None:
+        """What a policy in force has to decide; None: there is none, or nothing waits."""
         view = self._node.view()
         known = grant(view, grant_id)
         if known is None or known.pending is None:
@@ -110,19 +128,27 @@ class Approver:
         if asked.provider != self._node.department:
             return None
         in_force = policy(view, asked.provider, asked.dataset)
-        offered = dataset(view, asked.provider, asked.dataset)
-        if in_force is None or in_force.document is None or offered is None:
+        if in_force is None or in_force.document is None:
             return None
-        text = self.document(in_force.document)
-        found = decide(text, consumer=known.consumer, request=asked, offered=offered)
+        offered = dataset(view, asked.provider, asked.dataset)
+        return None if offered is None else _Question(known, offered, in_force.document)
+
+    def _decision(self, question: _Question) -> Format | None:
+        """What the policy says about what waits; None: a steward decides. Blocking."""
+        known = question.grant
+        assert known.pending is not None, "something waits"
+        text = self.document(question.document)
+        found = decide(
+            text, consumer=known.consumer, request=known.pending.request, offered=question.offered
+        )
         if found.verdict == "steward":
             return None
-        citation = Citation(in_force.document, ENGINE, found.policies)
+        citation = Citation(question.document, ENGINE, found.policies)
         version = known.pending.version
         if found.verdict == "permit":
-            return GrantPermit(grant_id, version, citation)
+            return GrantPermit(known.grant_id, version, citation)
         reason = f"forbidden by policy: {', '.join(found.policies)}"[:500]
-        return GrantForbid(grant_id, version, citation, reason)
+        return GrantForbid(known.grant_id, version, citation, reason)
 
     def document(self, digest: bytes) -> str:
         """A policy's text, from the ledger."""

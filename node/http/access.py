@@ -1,6 +1,6 @@
 """Who may do what: the bearer token of a request, its role and its scope."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,7 +10,7 @@ from node.service import Service
 from node.tokens import Token
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The node behind this interface."""
     service: Service = request.app.state.service
     return service
@@ -19,10 +19,9 @@ def service_of(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(service_of)]
 
 
-def token_of(request: Request) -> Token:
-    """The request's token. Raises Problem if there is none, or it has expired."""
-    service = service_of(request)
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+def token_of(service: Service, authorization: str) -> Token:
+    """The token of a request's header. Raises Problem if there is none, or it has expired."""
+    scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise Problem("no-token", "there is no bearer token")
     token = service.tokens.find(secret.strip())
@@ -33,23 +32,34 @@ def token_of(request: Request) -> Token:
     return token
 
 
-def needs(*roles: str) -> Callable[[Request], Token]:
-    """A dependency: a valid token of one of these roles."""
+def check_role(token: Token, roles: tuple[str, ...]) -> None:
+    """The token is of one of these roles. Raises Problem."""
+    if token.role not in roles:
+        allowed = ", ".join(roles)
+        raise Problem("wrong-role", f"{token.name} is {token.role}; this takes {allowed}")
 
-    def check(request: Request) -> Token:
-        token = token_of(request)
-        if token.role not in roles:
-            allowed = ", ".join(roles)
-            raise Problem("wrong-role", f"{token.name} is {token.role}; this takes {allowed}")
+
+def needs(*roles: str) -> Callable[[Request], Awaitable[Token]]:
+    """A dependency: a valid token of one of these roles.
+
+    It is a coroutine, as `service_of` is, because others are sent to a thread for each request.
+    """
+
+    async def check(request: Request) -> Token:
+        authorization = request.headers.get("authorization", "")
+        token = token_of(request.app.state.service, authorization)
+        check_role(token, roles)
         return token
 
     return check
 
 
+APP_ROLES = ("app", "steward")
+
 Reader = Annotated[Token, Depends(needs("app", "steward", "delegate", "auditor", "operator"))]
 Steward = Annotated[Token, Depends(needs("steward"))]
 Delegate = Annotated[Token, Depends(needs("delegate"))]
-App = Annotated[Token, Depends(needs("app", "steward"))]
+App = Annotated[Token, Depends(needs(*APP_ROLES))]
 Auditor = Annotated[Token, Depends(needs("auditor", "steward"))]
 Operator = Annotated[Token, Depends(needs("operator"))]
 

@@ -6,10 +6,10 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.http import (
     audit,
+    batches,
     bulk,
     catalog,
     consortium,
@@ -24,6 +24,7 @@ from node.http import (
     witness,
 )
 from node.http.access import Reader
+from node.http.edge import Edge
 from node.http.problems import (
     MEDIA_TYPE,
     Problem,
@@ -67,15 +68,13 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 }
 
 
-_ALWAYS_SERVED = ("/healthz", "/readyz", "/v1/status", "/v1/metrics", "/v1/openapi.json")
-"""What also a node answers whose key is spent."""
-
-_STREAMED = "/v1/bulk/"
-"""Bodies below this path may have any length: they are read piece by piece."""
-
-
-def make_app(service: Service) -> FastAPI:
+def make_app(service: Service) -> Edge:
     """The application of one node."""
+    return Edge(make_routes(service), service)
+
+
+def make_routes(service: Service) -> FastAPI:
+    """Every route, without what surrounds them all."""
     app = FastAPI(
         title="Concordat node",
         version="1",
@@ -93,6 +92,7 @@ def make_app(service: Service) -> FastAPI:
         emergencies,
         exchanges,
         bulk,
+        batches,
         records,
         audit,
         transparency,
@@ -108,7 +108,6 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(RequestValidationError, answer_validation)
     app.add_exception_handler(HTTPException, answer_http)
-    app.add_middleware(_Edge, service=service)
     return app
 
 
@@ -121,71 +120,3 @@ def _description(app: FastAPI) -> APIRouter:
         return JSONResponse(app.openapi())
 
     return router
-
-
-class _Edge:
-    """Limits bodies, adds the ledger's headers, and turns our own failures into problems."""
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app = app
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        reason = self._service.node.out_of_service
-        if reason is not None and scope["path"] not in _ALWAYS_SERVED:
-            await Problem("out-of-service", reason).response()(scope, receive, send)
-            return
-        if scope["path"].startswith(_STREAMED):
-            await self._serve(scope, receive, send)
-            return
-        limit = self._service.node.config.http.body_bytes_max
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > limit:
-            problem = Problem("body-too-large", f"a body has at most {limit} bytes").response()
-            await problem(scope, receive, send)
-            return
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise Problem("body-too-large", f"a body has at most {limit} bytes")
-            return message
-
-        await self._serve(scope, limited, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request; its body is limited by `receive`."""
-        started = False
-
-        async def headed(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message["headers"], *self._headers()]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, headed)
-        except Exception:
-            if not started:
-                problem = Problem("internal-error", "see the node's log").response()
-                await problem(scope, receive, headed)
-            raise
-
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        node = self._service.node
-        headers = [
-            (b"concordat-height", str(node.events.height).encode()),
-            (b"concordat-certified-height", str(node.events.certified_height).encode()),
-        ]
-        certificate = node.certificate
-        if certificate is not None:
-            value = f"{certificate.tree_size}:{certificate.root.hex()}"
-            headers.append((b"concordat-checkpoint", value.encode()))
-        return headers

@@ -10,7 +10,7 @@ from ledger import store_keys
 from ledger.blocks import block_hash, parse_any_leaf, parse_block_header
 from ledger.codec import encode
 from ledger.errors import Malformed
-from ledger.records import RECORD_BYTES_MAX, RecordLeaf, parse_leaf, parse_record
+from ledger.records import RECORD_BYTES_MAX, RecordLeaf, parse_leaf
 from ledger.types import Height, LeafIndex
 from node.http.access import App, Auditor, Reader, ServiceDep
 from node.http.models import BlockView, Hex32, RecordPage, RecordView, Verdict, Written
@@ -26,6 +26,8 @@ from node.http.reading import (
     stored_leaf,
 )
 from node.http.writing import DryRunQuery, WaitQuery, stopping, submit
+from node.runtime import Wait
+from node.service import Service
 
 router = APIRouter(tags=["ledger"])
 
@@ -56,20 +58,27 @@ async def submit_record(
         raw += part
         if len(raw) > RECORD_BYTES_MAX:
             raise Problem("body-too-large", f"a record has at most {RECORD_BYTES_MAX} bytes")
-    known = candidate(bytes(raw))
-    if known.record is None:
+    return await take_record(service, bytes(raw), wait=wait, dry_run=dry_run)
+
+
+async def take_record(
+    service: Service, raw: bytes, *, wait: Wait, dry_run: bool
+) -> Written | Verdict:
+    """Brings a department's ready-made record to the ledger. Raises Problem."""
+    known = candidate(raw)
+    record = known.record
+    if record is None:
         raise Problem("refused", known.fault, code="malformed-record")
-    record = parse_record(bytes(raw))
     if record.header.department != service.node.department:
         raise Problem("wrong-role", f"this node takes records of {service.node.department} only")
     if dry_run or record.header.kind not in ("grant.revoke", "grant.suspend"):
-        return await submit(service, record, wait=wait, dry_run=dry_run)
+        return await submit(service, record, wait=wait, dry_run=dry_run, raw=raw)
     try:
         grant_id = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body)).grant_id
     except Malformed as error:
         raise Problem("refused", str(error), code="malformed-body") from None
     async with stopping(service, grant_id):
-        return await submit(service, record, wait=wait, dry_run=False)
+        return await submit(service, record, wait=wait, dry_run=False, raw=raw)
 
 
 @router.get("/records", dependencies=[Consistent])

@@ -82,13 +82,16 @@ async def _build_and_submit(
 
 
 async def submit(
-    service: Service, record: Record, *, wait: Wait, dry_run: bool
+    service: Service, record: Record, *, wait: Wait, dry_run: bool, raw: bytes | None = None
 ) -> Written | Verdict:
-    """Submits a signed record and waits for it. Raises Problem."""
+    """Submits a signed record and waits for it. raw: its bytes, if at hand. Raises Problem."""
     if dry_run:
         return would_be(service, record)
     outcome = await service.node.submit(
-        record.to_bytes(), wait=wait, timeout_s=service.node.config.http.wait_timeout_ms / 1000
+        record.to_bytes() if raw is None else raw,
+        wait=wait,
+        timeout_s=service.node.config.http.wait_timeout_ms / 1000,
+        known=Candidate(record, "", signature_valid=False),
     )
     if isinstance(outcome, ports.Accepted):
         return Written(

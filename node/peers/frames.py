@@ -1,6 +1,7 @@
 """Frames between nodes: their types, their payloads and how they are read within limits."""
 
 import asyncio
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Annotated, Literal
 
@@ -104,25 +105,63 @@ def frame_of(kind: FrameType, value: Format) -> bytes:
     return frame(kind, encode(value))
 
 
+class FrameBuffer:
+    """Frames out of the pieces in which a stream comes.
+
+    missing: bytes that the frame under way still lacks, at least; None between frames.
+    """
+
+    __slots__ = ("_pieces", "missing")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.missing: int | None = None
+
+    def feed(self, data: bytes) -> Iterator[tuple[FrameType, bytes]]:
+        """The frames that are complete now, in order. Raises Malformed."""
+        self._pieces.append(data)
+        if self.missing is not None and len(data) < self.missing:
+            self.missing -= len(data)
+            return
+        data = b"".join(self._pieces) if len(self._pieces) > 1 else data
+        start, end = 0, len(data)
+        while end - start >= 4:
+            stop = start + 4 + _size(data[start : start + 4], FRAME_BYTES_MAX)
+            if stop > end:
+                break
+            yield _type(data[start + 4]), data[start + 5 : stop]
+            start = stop
+        rest = data[start:]
+        self._pieces = [rest]
+        if not rest:
+            self.missing = None
+        elif len(rest) < 4:
+            self.missing = 4 - len(rest)
+        else:
+            self.missing = 4 + _size(rest[:4], FRAME_BYTES_MAX) - len(rest)
+
+
 async def read_frame(
     reader: asyncio.StreamReader, *, bytes_max: int = FRAME_BYTES_MAX
 ) -> tuple[FrameType, bytes]:
     """The next frame. Raises Malformed, or IncompleteReadError where the stream ends."""
-    return await read_content(reader, await read_size(reader, bytes_max=bytes_max))
+    size = _size(await reader.readexactly(4), bytes_max)
+    content = await reader.readexactly(size)
+    return _type(content[0]), content[1:]
 
 
-async def read_size(reader: asyncio.StreamReader, *, bytes_max: int = FRAME_BYTES_MAX) -> int:
-    """The bytes that `read_content` has to read; raises as `read_frame`."""
-    size = int.from_bytes(await reader.readexactly(4), "big")
+def _size(head: bytes, bytes_max: int) -> int:
+    size = int.from_bytes(head, "big")
     if not 1 <= size <= bytes_max:
         raise Malformed("frame", f"{size} bytes, 1 to {bytes_max} allowed")
     return size
 
 
-async def read_content(reader: asyncio.StreamReader, size: int) -> tuple[FrameType, bytes]:
-    """What follows a frame's length; raises as `read_frame`."""
-    content = await reader.readexactly(size)
-    try:
-        return FrameType(content[0]), content[1:]
-    except ValueError:
-        raise Malformed("frame", f"unknown type {content[0]}") from None
+def _type(number: int) -> FrameType:
+    kind = _TYPES.get(number)
+    if kind is None:
+        raise Malformed("frame", f"unknown type {number}")
+    return kind
+
+
+_TYPES = {int(kind): kind for kind in FrameType}

@@ -18,15 +18,14 @@ from node.peers.frames import (
     HELLO,
     HELLO_BYTES_MAX,
     OLDEST_VERSION,
+    FrameBuffer,
     FrameType,
     Goodbye,
     Hello,
     Purpose,
     frame,
     frame_of,
-    read_content,
     read_frame,
-    read_size,
 )
 from node.peers.lines import Line, Peer, PeerLimits, close_gently
 from node.peers.rpc import PeerUnavailable, RpcClient, RpcHandler, RpcServer
@@ -34,6 +33,9 @@ from node.peers.strangers import ask_stranger
 from node.peers.tls import add_anchor, make_context, peer_key
 
 SOFTWARE = "concordat/0.1"
+
+READ_BYTES = 256 * 1024
+"""Read from a connection at a time, at most."""
 
 _BROKEN = (OSError, asyncio.IncompleteReadError)
 
@@ -324,30 +326,29 @@ class PeerNetwork:
         bulk = asyncio.create_task(self._speak_at_length(line))
         hearing = asyncio.create_task(self._hear_pings(line, reader))
         hearing.add_done_callback(heard_the_end)
-        clock = asyncio.get_running_loop().time
-        ping_due = clock() + self._limits.ping_s
+        pinging = asyncio.create_task(self._ping(line))
         try:
             self._on_connected(line.peer.node_id, line.version)
             while not hearing.done():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(ping_due):
-                        await line.small.wake.wait()
-                data = line.small.drain()
-                if clock() >= ping_due:
-                    ping_due = clock() + self._limits.ping_s
-                    data += frame(FrameType.PING)
-                writer.write(data)
+                await line.small.wake.wait()
+                writer.write(line.small.drain())
                 await writer.drain()
         except _BROKEN:
             pass
         finally:
             line.connected = False
-            hearing.cancel()
-            bulk.cancel()
-            await asyncio.gather(hearing, bulk, return_exceptions=True)
+            helpers = (hearing, bulk, pinging)
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             if not writer.is_closing():
                 writer.write(line.small.drain())
             await close_gently(writer, self._limits)
+
+    async def _ping(self, line: Line) -> None:
+        while True:
+            await asyncio.sleep(self._limits.ping_s)
+            line.small.put(frame(FrameType.PING), "")
 
     async def _speak_at_length(self, line: Line) -> None:
         """Sends large messages, one at a time, as long as the small ones have their connection.
@@ -467,20 +468,33 @@ class PeerNetwork:
         *,
         silence_s: float | None,
     ) -> None:
-        """Hands on what comes. silence_s: longest wait for a frame to begin; None: no limit."""
+        """Hands on what comes. silence_s: longest wait for a frame to begin; None: no limit.
+
+        What has come at once is handed on at once: a frame each is what a turn of the loop costs.
+        """
+        clock = asyncio.get_running_loop().time
+        frames = FrameBuffer()
+        due_s = None if silence_s is None else clock() + silence_s
         while True:
-            async with asyncio.timeout(silence_s):
-                size = await read_size(reader)
-            patience_s = self._limits.silence_s + size / self._limits.frame_bytes_per_s_min
-            async with asyncio.timeout(patience_s):
-                kind, payload = await read_content(reader, size)
-            if kind is FrameType.MESSAGE:
-                self._on_message(sender, payload)
-            elif kind is FrameType.PING:
-                writer.write(frame(FrameType.PING))
-                await writer.drain()
-            else:
-                raise Malformed("frame", f"{kind.name.lower()} has no place here")
+            async with asyncio.timeout_at(due_s):
+                data = await reader.read(READ_BYTES)
+            if not data:
+                raise asyncio.IncompleteReadError(b"", None)
+            missing = frames.missing
+            for kind, payload in frames.feed(data):
+                missing = None
+                if kind is FrameType.MESSAGE:
+                    self._on_message(sender, payload)
+                elif kind is FrameType.PING:
+                    writer.write(frame(FrameType.PING))
+                    await writer.drain()
+                else:
+                    raise Malformed("frame", f"{kind.name.lower()} has no place here")
+            if frames.missing is None:
+                due_s = None if silence_s is None else clock() + silence_s
+            elif missing is None or frames.missing > missing:
+                patience_s = self._limits.silence_s
+                due_s = clock() + patience_s + frames.missing / self._limits.frame_bytes_per_s_min
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -234,6 +234,43 @@ def test_ready_made_records_are_accepted_once_and_wrong_ones_named(cluster: Clus
     assert ask(node, "GET", "/readyz", role=None).status_code == 200
 
 
+def send_batch(node: Department, raws: list[bytes]) -> httpx2.Response:
+    headers = {"Content-Type": "application/msgpack"}
+    content = msgspec.msgpack.encode(raws)
+    return ask(node, "POST", "/v1/records/batch", content=content, headers=headers)
+
+
+def test_each_record_of_a_batch_is_judged_by_itself(cluster: Cluster) -> None:
+    node = cluster["health"]
+    maker = Maker(cluster, "health")
+    good = [maker.record(name=f"together-{number}") for number in range(40)]
+    raws = [*good[:20], maker.record(spoil=True), *good[20:], good[0]]
+    answer = send_batch(node, raws).json()
+    outcomes = answer["outcomes"]
+    assert answer["accepted"] == 41 and answer["certified"]
+    assert outcomes[20]["code"] == "bad-signature"
+    placed = [outcome["leaf_index"] for outcome in outcomes if "leaf_index" in outcome]
+    assert len(set(placed)) == 40 and outcomes[41] == outcomes[0]
+    for raw, outcome in zip(good, [*outcomes[:20], *outcomes[21:]], strict=False):
+        shown = ask(node, "GET", f"/v1/records/{outcome['record_id']}").json()
+        assert base64.b64decode(shown["raw"]) == raw and shown["height"] == outcome["height"]
+
+
+def test_a_batch_that_is_wrong_as_a_whole_writes_nothing(cluster: Cluster) -> None:
+    node = cluster["health"]
+    maker = Maker(cluster, "health")
+    good = maker.record(name="left-out")
+    revocation = maker.record(kind="grant.revoke", attached=None)
+    assert problem(send_batch(node, [good, b"\x00"]), "refused")["code"] == "malformed-record"
+    problem(send_batch(node, [good, Maker(cluster, "housing").record()]), "wrong-role")
+    problem(send_batch(node, [good, revocation]), "invalid-request")
+    problem(send_batch(node, []), "invalid-request")
+    problem(send_batch(node, [good] * 1_001), "invalid-request")
+    problem(ask(node, "POST", "/v1/records/batch", content=b"\xc1"), "invalid-request")
+    problem(ask(node, "POST", "/v1/records/batch", role="auditor", content=b"\x90"), "wrong-role")
+    assert send(node, good).status_code == 201
+
+
 def test_pages_show_everything_once_while_writes_go_on(cluster: Cluster) -> None:
     node = cluster["housing"]
     for number in range(12):

@@ -1,0 +1,75 @@
+"""Checks signatures for the replica: few on the loop, many in threads, a turn's at once.
+
+libsodium releases the interpreter's lock, so threads use the other processors. A job costs a
+thread several times what it costs by itself; so jobs that came up in one iteration of the loop are
+divided into as few parts as there are threads.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ledger.signatures import verify
+from node import ports
+
+CHUNK = 256
+"""Signatures that one thread checks at a time, at most."""
+
+HERE_MAX = 4
+"""Signatures that are checked on the loop itself: a thread costs more than they do."""
+
+Results = list[tuple[int, list[bool]]]
+"""Tokens of `Verify` effects, each with one result a job."""
+
+
+class Checker:
+    """done(results): called on the loop, never from within `ask`."""
+
+    def __init__(self, done: Callable[[Results], None]) -> None:
+        self._done = done
+        self._threads = max(1, (os.cpu_count() or 2) - 1)
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="verify")
+        self._waiting: list[ports.Verify] = []
+
+    def ask(self, effect: ports.Verify) -> None:
+        """Checks soon, together with all else that this iteration of the loop asks."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._start)
+        self._waiting.append(effect)
+
+    def close(self) -> None:
+        """Lets go of what has not begun."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _start(self) -> None:
+        effects, self._waiting = self._waiting, []
+        jobs = [job for effect in effects for job in effect.jobs]
+        if len(jobs) <= HERE_MAX:
+            self._finish(effects, _check(jobs))
+            return
+        size = min(CHUNK, max(HERE_MAX, -(-len(jobs) // self._threads)))
+        parts = [jobs[at : at + size] for at in range(0, len(jobs), size)]
+        loop = asyncio.get_running_loop()
+        gathered = asyncio.gather(
+            *(loop.run_in_executor(self._executor, _check, part) for part in parts)
+        )
+
+        def checked(results: asyncio.Future[list[list[bool]]]) -> None:
+            if not results.cancelled():
+                self._finish(effects, [valid for part in results.result() for valid in part])
+
+        gathered.add_done_callback(checked)
+
+    def _finish(self, effects: Sequence[ports.Verify], results: list[bool]) -> None:
+        found: Results = []
+        start = 0
+        for effect in effects:
+            end = start + len(effect.jobs)
+            found.append((effect.token, results[start:end]))
+            start = end
+        self._done(found)
+
+
+def _check(jobs: Sequence[ports.SignatureJob]) -> list[bool]:
+    return [verify(job.public_key, job.message, job.signature) for job in jobs]
