@@ -78,7 +78,7 @@ class HttpSection:
 class LimitsSection:
     """How much may be under way at once; beyond it requests are refused with Retry-After."""
 
-    block_records_max: int = _setting(2_000, "records in one proposed block", least=1)
+    block_records_max: int = _setting(500, "records in one proposed block", least=1)
     log_entries_kept: int = _setting(1_000, "certified entries kept in the Raft log", least=10)
     waiting_records_max: int = _setting(20_000, "own records not yet in a block", least=10)
     waiting_bytes_max: int = _setting(67_108_864, "their bytes", least=8_388_608)

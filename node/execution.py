@@ -24,6 +24,14 @@ SIGN_BACKLOG_MAX = 64
 """Committed entries still to execute above which this node, catching up, signs no checkpoint."""
 
 
+TURN_RECORDS_MAX = 500
+"""Records that one turn executes before others have their say; the block under way is finished.
+
+What is left goes on when the batch of this turn is durable. Thousands at a stretch would take
+longer than peers wait for a heartbeat.
+"""
+
+
 class Execution:
     """Executes in order, as long as the next batch has room.
 
@@ -52,13 +60,21 @@ class Execution:
         self._buffer = buffer
         self._gathered_bytes_max = gathered_bytes_max
         self._announce = announce
+        self._turn_records = 0
         self.backlog: deque[Logged] = deque()
         self._to_install: EntryPoint | None = None
 
     @property
     def has_room(self) -> bool:
-        """Whether more may gather for the next batch."""
-        return self._buffer.gathered_bytes < self._gathered_bytes_max
+        """Whether this turn may execute more, and more may gather for the next batch."""
+        return (
+            self._turn_records < TURN_RECORDS_MAX
+            and self._buffer.gathered_bytes < self._gathered_bytes_max
+        )
+
+    def begin_turn(self) -> None:
+        """A turn begins."""
+        self._turn_records = 0
 
     @property
     def wants_entries(self) -> bool:
@@ -93,6 +109,7 @@ class Execution:
         appended = self._chain.execute(
             term=logged.entry.term, entry_hash=logged.hash, entry=entry, candidates=candidates
         )
+        self._turn_records += len(entry.records)
         self._raft.applied_to(logged.entry.index)
         self._intake.executed(appended, entry.records, candidates)
         gather = len(self.backlog) < SIGN_BACKLOG_MAX
@@ -124,6 +141,7 @@ class Execution:
         )
         if appended.block.header_bytes != block.header_bytes:
             raise LedgerDiverged(f"block {header.height} executes to another one here")
+        self._turn_records += len(block.records)
         self._intake.executed(appended, block.records, candidates)
         self._proved(block, appended)
         return True

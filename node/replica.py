@@ -386,6 +386,7 @@ class Replica:
             self._hand_over()
             self._out.all_now(self._barriers.refuse())
             return
+        self._execution.begin_turn()
         while True:
             ready = self.raft.ready(hand_out=self._execution.wants_entries)
             for outgoing in ready.messages:

@@ -21,7 +21,7 @@ class ReplicaSettings:
     """
 
     consensus: Settings = field(default_factory=Settings)
-    block_records_max: int = 2_000
+    block_records_max: int = 500
     block_bytes_max: int = ENTRY_BYTES_MAX // 2
     proposals_in_flight_max: int = 2
     intake: IntakeLimits = field(default_factory=IntakeLimits)

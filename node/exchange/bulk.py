@@ -48,7 +48,7 @@ CODES: dict[str, str] = {
 }
 """Why an entry is refused before it comes to a contract."""
 
-BATCH_ITEMS = 500
+BATCH_ITEMS = 2_000
 """Items in one record of a stream."""
 
 REFUSED_SHOWN_MAX = 1_000
@@ -60,11 +60,17 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One exchange of a stream. place: its number in the stream, from 1."""
+    """One exchange of a stream. place: its number in the stream, from 1. data: the item's bytes."""
 
     place: int
     grant_id: bytes
     item: Receipt | Acknowledgement
+    data: bytes
+
+    @classmethod
+    def of(cls, place: int, grant_id: bytes, item: Receipt | Acknowledgement) -> "Entry":
+        """With the item's bytes."""
+        return cls(place, grant_id, item, encode(item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +141,9 @@ class Journal:
         """The record's outcome is known; items: those that are on the ledger, none if refused."""
         with self._db.write_batch(sync=True) as writes:
             writes.delete(b"p" + side.encode())
+            prefix = b"d" + side.encode()
             for data in items:
-                exchange_id = _exchange_of(data)
-                writes.put(b"d" + side.encode() + exchange_id, sha256(data).digest())
+                writes.put(prefix + _exchange_of(data), sha256(data).digest())
 
     def receipt_record(self, exchange_id: bytes) -> bytes | None:
         """The record of an exchange's receipt, if its grant is indexed so far."""
@@ -161,8 +167,31 @@ class Journal:
         self._db.close()
 
 
+class _Batch:
+    """Entries for one record, by exchange id."""
+
+    __slots__ = ("entries", "grants")
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.grants: set[bytes] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more entry may be too much."""
+        return len(self.entries) >= BATCH_ITEMS or len(self.grants) >= LINES_MAX
+
+    def add(self, entry: Entry) -> None:
+        """An exchange that is not in it yet."""
+        self.entries[entry.item.exchange_id] = entry
+        self.grants.add(entry.grant_id)
+
+
 class Bulk:
-    """Takes streams of one side, one at a time."""
+    """Takes streams of one side, one at a time.
+
+    `_flying`: entries of the batch on its way, by exchange id; the journal has them only later.
+    """
 
     def __init__(self, *, node: Node, author: Author, journal: Journal, side: str) -> None:
         """side: "r" for receipts (the provider's), "a" for acknowledgements (the consumer's)."""
@@ -173,46 +202,68 @@ class Bulk:
         self._side = side
         self._kind = "exchange.receipts" if side == "r" else "exchange.acknowledgements"
         self._lock = asyncio.Lock()
+        self._flying: dict[bytes, Entry] = {}
 
     @property
     def busy(self) -> bool:
         """Whether a stream is under way."""
         return self._lock.locked()
 
-    async def take(self, entries: AsyncIterator[Entry | Refused], *, actor: str) -> Outcome:
-        """Puts the entries of a stream on the ledger. Raises Interrupted."""
+    async def take(self, entries: AsyncIterator[list[Entry | Refused]], *, actor: str) -> Outcome:
+        """Puts the entries of a stream on the ledger. Raises Interrupted.
+
+        While one batch is on its way, the next one gathers.
+        """
         outcome = Outcome()
         async with self._lock:
             await self._recover()
-            batch: dict[bytes, Entry] = {}
-            async for entry in entries:
-                outcome.received += 1
-                if isinstance(entry, Refused):
-                    outcome.refuse(entry.place, entry.code, entry.detail)
-                    continue
-                self._sort_in(entry, batch, outcome)
-                grants = {each.grant_id for each in batch.values()}
-                if len(batch) >= BATCH_ITEMS or len(grants) >= LINES_MAX:
-                    await self._put(list(batch.values()), outcome, actor)
-                    batch = {}
-            await self._put(list(batch.values()), outcome, actor)
+            batch = _Batch()
+            flying: asyncio.Task[None] | None = None
+            try:
+                async for part in entries:
+                    outcome.received += len(part)
+                    for entry in part:
+                        if isinstance(entry, Refused):
+                            outcome.refuse(entry.place, entry.code, entry.detail)
+                            continue
+                        if entry.item.exchange_id in self._flying:
+                            await _landed(flying)
+                        self._sort_in(entry, batch, outcome)
+                        if batch.is_full:
+                            await _landed(flying)
+                            self._flying = batch.entries
+                            flying = asyncio.create_task(self._put(batch, outcome, actor))
+                            batch = _Batch()
+                await _landed(flying)
+                await self._put(batch, outcome, actor)
+            finally:
+                await asyncio.gather(*([] if flying is None else [flying]), return_exceptions=True)
+                self._flying = {}
         return outcome
 
-    def _sort_in(self, entry: Entry, batch: dict[bytes, Entry], outcome: Outcome) -> None:
+    def _sort_in(self, entry: Entry, batch: "_Batch", outcome: Outcome) -> None:
         """Into the batch, unless the exchange is known; with another content it is refused."""
         exchange_id = entry.item.exchange_id
-        digest = self._journal.digest(self._side, exchange_id)
-        waiting = batch.get(exchange_id)
-        if digest is None and waiting is None:
-            batch[exchange_id] = entry
-            return
-        same = digest if waiting is None else sha256(encode(waiting.item)).digest()
-        if same == sha256(encode(entry.item)).digest():
+        waiting = batch.entries.get(exchange_id)
+        if waiting is None:
+            digest = self._journal.digest(self._side, exchange_id)
+            if digest is None:
+                batch.add(entry)
+                return
+            same = digest == sha256(entry.data).digest()
+        else:
+            same = waiting.data == entry.data
+        if same:
             outcome.known += 1
         else:
             outcome.refuse(entry.place, "other-content", "the exchange is known with another one")
 
-    async def _put(self, entries: list[Entry], outcome: Outcome, actor: str) -> None:
+    async def _put(self, batch: "_Batch", outcome: Outcome, actor: str) -> None:
+        """One batch; `take` waits for it before the next one."""
+        await self._put_parts(list(batch.entries.values()), outcome, actor)
+        self._flying = {}
+
+    async def _put_parts(self, entries: list[Entry], outcome: Outcome, actor: str) -> None:
         """One batch, in parts if it is refused whole."""
         if not entries:
             return
@@ -221,7 +272,7 @@ class Bulk:
         if isinstance(body, Refused):
             rejected = ports.Rejected(body.code, body.detail)
         else:
-            items = tuple(encode(each.item) for each in entries)
+            items = tuple(each.data for each in entries)
             record = self._author.build(Draft(self._kind, body, actor, items=items))
             answer = await self._submit(record.to_bytes(), items)
             if isinstance(answer, ports.Accepted):
@@ -232,7 +283,7 @@ class Bulk:
             outcome.refuse(entries[0].place, rejected.code, rejected.detail)
             return
         for part in _parts(entries):
-            await self._put(part, outcome, actor)
+            await self._put_parts(part, outcome, actor)
 
     async def _submit(self, raw: bytes, items: Sequence[bytes]) -> ports.Accepted | ports.Rejected:
         """Submits a record that the journal knows of. Raises Interrupted."""
@@ -273,7 +324,7 @@ class Bulk:
             known = grant(view, grant_id)
             if known is None:
                 return Refused(part[0].place, "unknown-grant", grant_id.hex())
-            root = items_root([encode(each.item) for each in part])
+            root = items_root([each.data for each in part])
             acknowledged.append(Line(grant_id, len(part), root))
             lines.append(_line(known, [each.item for each in part], root))
         if self._side == "r":
@@ -302,6 +353,11 @@ class Bulk:
             items = [] if attached is None else parse_items(attached)
             number += 1
             self._journal.index(grant_id, number, {_exchange_of(data): line[:32] for data in items})
+
+
+async def _landed(flying: "asyncio.Task[None] | None") -> None:
+    if flying is not None:
+        await flying
 
 
 def _exchange_of(data: bytes) -> bytes:

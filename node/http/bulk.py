@@ -6,19 +6,19 @@ are made by whoever knows the content: the exchange's own software, with blindin
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgpack
+import msgspec
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta
+from pydantic import BaseModel
 
 from contracts.exchanges import Acknowledgement, Receipt
 from node.exchange.bulk import Bulk, Entry, Interrupted, Outcome, Refused
 from node.exchange.preparing import NO_SUBJECTS
 from node.http.access import App, ServiceDep
-from node.http.models import Hex32
 from node.http.problems import Problem
 
 router = APIRouter(prefix="/bulk", tags=["exchanges"])
@@ -26,29 +26,43 @@ router = APIRouter(prefix="/bulk", tags=["exchanges"])
 ENTRY_BYTES_MAX = 4_096
 """Limit of one line, and of one MessagePack map."""
 
+PART_ENTRIES = 256
+"""Entries that are parsed at once, at most, before others have their turn."""
+
+_TOO_LONG = f"a line has more than {ENTRY_BYTES_MAX} bytes"
+
 NDJSON = "application/x-ndjson"
 MSGPACK = "application/msgpack"
 
 
-class BulkEntry(BaseModel):
+_Digest: TypeAlias = Annotated[str, Meta(min_length=64, max_length=64)]
+_Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
+
+
+class BulkEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
     """One exchange. Digests are commitments (`ledger.commitments`)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    exchange_id: Hex32
-    grant_id: Hex32
-    request: Hex32
-    response: Hex32
+    exchange_id: _Digest
+    grant_id: _Digest
+    request: _Digest
+    response: _Digest
 
 
-class ReceiptEntry(BulkEntry):
+class ReceiptEntry(BulkEntry, forbid_unknown_fields=True, frozen=True, gc=False):
     """The provider's half. subjects_root: of the subject tags, if there are any."""
 
-    case: Hex32
-    rows: int = Field(ge=0, lt=2**53)
-    size_bytes: int = Field(ge=0, lt=2**53)
-    subjects: int = Field(0, ge=0, lt=2**53)
-    subjects_root: Hex32 = NO_SUBJECTS.hex()
+    case: _Digest
+    rows: _Count
+    size_bytes: _Count
+    subjects: _Count = 0
+    subjects_root: _Digest = NO_SUBJECTS.hex()
+
+
+_Form = TypeVar("_Form", bound=BulkEntry)
+
+_JSON: dict[type[Any], Any] = {
+    form: msgspec.json.Decoder(form) for form in (BulkEntry, ReceiptEntry)
+}
 
 
 class RefusedEntry(BaseModel):
@@ -73,19 +87,21 @@ class BulkResult(BaseModel):
 async def bulk_receipts(service: ServiceDep, token: App, request: Request) -> BulkResult:
     """Receipts of this provider's own exchange. Send the stream again if it was interrupted."""
 
-    def parse(place: int, value: object) -> Entry | Refused:
-        entry = ReceiptEntry.model_validate(value)
+    def made(place: int, entry: ReceiptEntry) -> Entry:
         item = Receipt(
-            exchange_id=bytes.fromhex(entry.exchange_id),
-            request=bytes.fromhex(entry.request),
-            response=bytes.fromhex(entry.response),
-            case=bytes.fromhex(entry.case),
+            exchange_id=_bytes(entry.exchange_id),
+            request=_bytes(entry.request),
+            response=_bytes(entry.response),
+            case=_bytes(entry.case),
             rows=entry.rows,
             size_bytes=entry.size_bytes,
             subjects=entry.subjects,
-            subjects_root=bytes.fromhex(entry.subjects_root),
+            subjects_root=_bytes(entry.subjects_root),
         )
-        return Entry(place, bytes.fromhex(entry.grant_id), item)
+        return Entry.of(place, _bytes(entry.grant_id), item)
+
+    async def parse(values: list[_Value]) -> list[Entry | Refused]:
+        return [_parsed(value, ReceiptEntry, made) for value in values]
 
     return await _take(service.bulk_receipts, request, parse, token.name)
 
@@ -97,29 +113,42 @@ async def bulk_acknowledgements(service: ServiceDep, token: App, request: Reques
     """This consumer's halves of exchanges whose receipts are on the ledger."""
     bulk = service.bulk_acknowledgements
 
-    def parse(place: int, value: object) -> Entry | Refused:
-        entry = BulkEntry.model_validate(value)
-        exchange_id, grant_id = bytes.fromhex(entry.exchange_id), bytes.fromhex(entry.grant_id)
+    def made(place: int, entry: BulkEntry) -> Entry | Refused:
+        exchange_id, grant_id = _bytes(entry.exchange_id), _bytes(entry.grant_id)
         receipt_record = bulk.receipt_record(grant_id, exchange_id)
         if receipt_record is None:
             return Refused(place, "no-receipt", "the provider has not receipted it")
         item = Acknowledgement(
-            exchange_id,
-            receipt_record,
-            bytes.fromhex(entry.request),
-            bytes.fromhex(entry.response),
+            exchange_id, receipt_record, _bytes(entry.request), _bytes(entry.response)
         )
-        return Entry(place, grant_id, item)
+        return Entry.of(place, grant_id, item)
+
+    def parse_all(values: list[_Value]) -> list[Entry | Refused]:
+        return [_parsed(value, BulkEntry, made) for value in values]
+
+    async def parse(values: list[_Value]) -> list[Entry | Refused]:
+        return await asyncio.to_thread(parse_all, values)  # it may read a whole grant's list
 
     return await _take(bulk, request, parse, token.name)
 
 
-async def _take(
-    bulk: Bulk,
-    request: Request,
-    parse: Callable[[int, object], Entry | Refused],
-    actor: str,
-) -> BulkResult:
+class _Fault(msgspec.Struct, frozen=True):
+    """A piece of the stream that is no entry."""
+
+    why: str
+
+
+class _Value(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the stream, and its number. value: a line, what MessagePack holds, or a fault."""
+
+    place: int
+    value: Any
+
+
+_Parse: TypeAlias = Callable[[list[_Value]], Awaitable[list[Entry | Refused]]]
+
+
+async def _take(bulk: Bulk, request: Request, parse: _Parse, actor: str) -> BulkResult:
     if bulk.busy:
         raise Problem("busy", "another stream is under way", retry_after_ms=5_000)
     form = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -127,19 +156,12 @@ async def _take(
         raise Problem("invalid-request", f"the body is {NDJSON} or {MSGPACK}")
     values = _json_lines(request.stream()) if form == NDJSON else _messages(request.stream())
 
-    async def entries() -> AsyncIterator[Entry | Refused]:
+    async def entries() -> AsyncIterator[list[Entry | Refused]]:
         place = 0
-        async for value in values:
-            place += 1
-            if isinstance(value, _Fault):
-                yield Refused(place, "malformed-entry", value.why)
-                continue
-            try:
-                yield await asyncio.to_thread(parse, place, value)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                yield Refused(place, "malformed-entry", f"{where}: {first['msg']}"[:300])
+        async for part in values:
+            numbered = [_Value(place + at, value) for at, value in enumerate(part, start=1)]
+            place += len(part)
+            yield await parse(numbered)
 
     try:
         outcome: Outcome = await bulk.take(entries(), actor=actor)
@@ -157,43 +179,55 @@ async def _take(
     )
 
 
-class _Fault:
-    """A piece of the stream that is no entry."""
+def _parsed(
+    piece: _Value, form: type[_Form], made: Callable[[int, _Form], Entry | Refused]
+) -> Entry | Refused:
+    """An entry of a piece, or why it is none."""
+    value = piece.value
+    if isinstance(value, _Fault):
+        return Refused(piece.place, "malformed-entry", value.why)
+    try:
+        if isinstance(value, bytes):
+            return made(piece.place, _JSON[form].decode(value))
+        return made(piece.place, msgspec.convert(value, form))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return Refused(piece.place, "malformed-entry", str(error)[:300])
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+
+def _bytes(digest: str) -> bytes:
+    """Raises ValueError if it is not in hexadecimal digits, in lower case."""
+    value = bytes.fromhex(digest)
+    if value.hex() != digest:
+        raise ValueError(f"{digest[:16]}… is not 64 hexadecimal digits in lower case")
+    return value
 
 
-async def _json_lines(stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-    """The value of each line that is not empty; a line that is too long or no JSON is a fault."""
+async def _json_lines(stream: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
+    """The lines that came together, but empty ones; one that is too long is a fault."""
     rest = b""
     skipping = False
     async for chunk in stream:
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if skipping:
-                skipping = False
-            elif line.strip():
-                yield _json(line)
+        if skipping and lines:
+            skipping = False
+            del lines[0]
+        part = [_line(line) for line in lines if line.strip()]
         if len(rest) > ENTRY_BYTES_MAX:
             if not skipping:
-                yield _Fault(f"a line has more than {ENTRY_BYTES_MAX} bytes")
+                part.append(_Fault(_TOO_LONG))
             rest, skipping = b"", True
+        for start in range(0, len(part), PART_ENTRIES):
+            yield part[start : start + PART_ENTRIES]
     if rest.strip() and not skipping:
-        yield _json(rest)
+        yield [_line(rest)]
 
 
-def _json(line: bytes) -> Any:
-    if len(line) > ENTRY_BYTES_MAX:
-        return _Fault(f"a line has more than {ENTRY_BYTES_MAX} bytes")
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return _Fault(f"the line is not JSON: {error}")
+def _line(line: bytes) -> Any:
+    return _Fault(_TOO_LONG) if len(line) > ENTRY_BYTES_MAX else line
 
 
-async def _messages(stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-    """Each MessagePack value. After damage nothing more can be told apart: one fault ends it."""
+async def _messages(stream: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
+    """MessagePack values. After damage nothing more can be told apart: one fault ends it."""
     unpacker = msgpack.Unpacker(
         max_buffer_size=1024 * 1024,
         max_str_len=ENTRY_BYTES_MAX,
@@ -201,11 +235,13 @@ async def _messages(stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         max_map_len=64,
         max_array_len=64,
     )
+    part: list[Any] = []
     try:
         async for chunk in stream:
             for start in range(0, len(chunk), 65_536):
                 unpacker.feed(chunk[start : start + 65_536])
-                for value in unpacker:
-                    yield value
+                part += unpacker
+                yield part
+                part = []
     except (ValueError, msgpack.UnpackException) as error:
-        yield _Fault(f"the stream is not MessagePack from here on: {error}")
+        yield [*part, _Fault(f"the stream is not MessagePack from here on: {error}")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench import records
+from bench import bulk, records
 from bench.machine import Primitives, primitives
 from bench.report import Figure, Report
 from bench.settings import QUICK, Settings
@@ -19,6 +19,8 @@ Workload = Callable[[Path, Settings, Primitives], list[Figure]]
 WORKLOADS: dict[str, Workload] = {
     "a": records.latency,
     "b": records.throughput,
+    "c": bulk.signed_records,
+    "d": bulk.receipts,
 }
 
 

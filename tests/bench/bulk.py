@@ -1,0 +1,152 @@
+"""Workloads c and d: many signed records in a request, and bulk receipts.
+
+c: clients that each post requests of 1,000 individually signed grant requests. An operation is a
+record. d: one stream of receipts at the provider's node, under one grant. An operation is a
+receipt; the stream's answer comes once all of them are certified.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bench.cluster import DAY_MS, Nodes, nodes
+from bench.drive import drive
+from bench.machine import Primitives
+from bench.records import DATASET, measured, publish, request_of
+from bench.report import Figure
+from bench.settings import Settings
+from node.http.batches import MSGPACK, RECORDS_MAX
+
+STREAM_RECEIPTS = 40_000
+"""Receipts in one stream."""
+
+
+def signed_records(folder: Path, settings: Settings, primitives: Primitives) -> list[Figure]:
+    """c: requests of 1,000 signed records, one client at each node."""
+    with nodes(folder, settings) as cluster:
+        publish(cluster)
+        return [asyncio.run(_batches(cluster, settings, primitives))]
+
+
+async def _batches(cluster: Nodes, settings: Settings, primitives: Primitives) -> Figure:
+    clients = len(cluster.names)
+    connections = [cluster.connection(number) for number in range(clients)]
+    stock = [deque(_batch(cluster, number) for _ in range(3)) for number in range(clients)]
+
+    async def one(number: int) -> int:
+        body = stock[number].popleft() if stock[number] else _batch(cluster, number)
+        answer = await connections[number].request(
+            "POST", "/v1/records/batch", body, content_type=MSGPACK
+        )
+        if answer.status != 200 or answer.json()["accepted"] != RECORDS_MAX:
+            raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+        return RECORDS_MAX
+
+    def refill() -> None:
+        for number in range(clients):
+            while len(stock[number]) < settings.seconds * 4:
+                stock[number].append(_batch(cluster, number))
+
+    return await measured(
+        cluster,
+        settings,
+        workload="c",
+        setting=f"{clients} nodes, {clients} clients, {RECORDS_MAX:,} a request",
+        run=lambda seconds: drive(clients, one, seconds=seconds),
+        before_run=refill,
+        connections=connections,
+        limit_rate=settings.cores * 1e6 / (primitives.check_us * clients),
+    )
+
+
+def _batch(cluster: Nodes, number: int) -> bytes:
+    return msgspec.msgpack.encode([request_of(cluster, number) for _ in range(RECORDS_MAX)])
+
+
+def receipts(folder: Path, settings: Settings, primitives: Primitives) -> list[Figure]:
+    """d: one stream of bulk receipts as MessagePack."""
+    with nodes(folder, settings) as cluster:
+        publish(cluster)
+        grant_id = _granted(cluster)
+        return [asyncio.run(_streams(cluster, settings, grant_id))]
+
+
+def _granted(cluster: Nodes) -> str:
+    """A grant of the second department's dataset to the first; the second is the provider."""
+    consumer, provider = (cluster.cluster[name].client("steward") for name in cluster.names[:2])
+    now_ms = time.time_ns() // 1_000_000
+    asked = consumer.post(
+        "/v1/grants",
+        {
+            "provider": cluster.names[1],
+            "dataset": DATASET,
+            "fields": ["id_number"],
+            "purpose": "dpv:ResearchAndDevelopment",
+            "description": "measurement",
+            "legal_basis": "dpv:LegalObligation",
+            "legal_reference": "none",
+            "valid_from_ms": now_ms - 60_000,
+            "valid_until_ms": now_ms + 300 * DAY_MS,
+        },
+    )
+    grant_id: str = asked["record_id"]
+    provider.post(f"/v1/grants/{grant_id}/approve", {})
+    return grant_id
+
+
+async def _streams(cluster: Nodes, settings: Settings, grant_id: str) -> Figure:
+    connection = cluster.connection(1)
+    streams = deque([_stream(grant_id)])
+
+    async def one(_number: int) -> int:
+        body = streams.popleft() if streams else _stream(grant_id)
+        answer = await connection.request(
+            "POST", "/v1/bulk/receipts", body, content_type="application/msgpack"
+        )
+        if answer.status != 200 or answer.json()["accepted"] != STREAM_RECEIPTS:
+            raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+        return STREAM_RECEIPTS
+
+    return await measured(
+        cluster,
+        settings,
+        workload="d",
+        setting=f"{len(cluster.names)} nodes, one stream",
+        run=lambda seconds: drive(1, one, seconds=seconds),
+        before_run=_refill(streams, grant_id, settings),
+        connections=[connection],
+        limit_rate=None,
+    )
+
+
+def _refill(streams: deque[bytes], grant_id: str, settings: Settings) -> Callable[[], None]:
+    def refill() -> None:
+        while len(streams) < max(2, int(settings.seconds)):
+            streams.append(_stream(grant_id))
+
+    return refill
+
+
+def _stream(grant_id: str) -> bytes:
+    entries = []
+    for _ in range(STREAM_RECEIPTS):
+        drawn = os.urandom(16).hex()
+        entries.append(
+            msgspec.msgpack.encode(
+                {
+                    "exchange_id": drawn + drawn,
+                    "grant_id": grant_id,
+                    "request": drawn[::-1] + drawn,
+                    "response": drawn + drawn[::-1],
+                    "case": drawn * 2,
+                    "rows": 3,
+                    "size_bytes": 500,
+                }
+            )
+        )
+    return b"".join(entries)
