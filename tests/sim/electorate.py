@@ -34,14 +34,14 @@ class Change:
 class Electorate:
     """What is known of the voters of one world.
 
-    height: of the last block that any honest node has executed; members, target, in_force: as of
-    it. past: every set that was ever in force; ever_members: everyone who ever took part.
+    height, time_ms: of the last block that any honest node has executed; members, target, in_force:
+    as of it. past: every set that was ever in force; ever_members: everyone who ever took part.
     pending: changes that are proposed and not settled.
     """
 
     def __init__(self, world: "World", voters: Set) -> None:
         self._world = world
-        self.height = 0
+        self.height = self.time_ms = 0
         self.members: tuple[bytes, ...] = world.nodes
         self.ever_members: dict[bytes, None] = dict.fromkeys(world.nodes)
         self.target: Set = voters
@@ -56,7 +56,7 @@ class Electorate:
         before, now = self.in_force, tip.voters.sets()
         if any(place in voters for voters in before) and all(place not in voters for voters in now):
             self._world.count("leader-left", step=False)
-        self.height = tip.height
+        self.height, self.time_ms = tip.height, tip.time_ms
         self.in_force = now
         self.target = target_voters(view)
         self.members = members_of(view)

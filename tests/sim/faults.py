@@ -245,20 +245,25 @@ class Faults:
         if backup is None:
             self._backups[place] = disk.copy()
             return False
-        if backup.batch_number == disk.watermark.batch_number or not self._may_lose(place):
-            return False
-        self._lose(place, "store-went-back")
-        self._world.disks[place].go_back(backup)
-        return True
+        return self._may_lose(place) and self._goes_back(place, backup, "store-went-back")
 
     def _lost_disk(self, place: bytes) -> bool:
         """The disk is new and empty."""
-        disk = self._world.disks[place]
-        if not disk.watermark.batch_number or not self._may_lose(place):
-            return False
-        self._lose(place, "lost-disk")
-        disk.go_back(Disk())
-        return True
+        return self._may_lose(place) and self._goes_back(place, Disk(), "lost-disk")
+
+    def _goes_back(self, place: bytes, earlier: Disk, why: str) -> bool:
+        """The power goes, and another store is there afterwards.
+
+        Not one that the watermark, which may have lagged just then, does not tell from the newest.
+        """
+        world, disk = self._world, self._world.disks[place]
+        if place in world.processes:
+            world.crash(place)
+        if earlier.batch_number < disk.watermark.batch_number:
+            disk.damaged = why
+            disk.go_back(earlier)
+        world.restart_later(place)
+        return bool(disk.damaged)
 
     # Clocks.
 

@@ -22,12 +22,15 @@ from sim.liars import Liars
 from sim.options import TICK_MS, Options
 from sim.tape import Recording, Tape, parse_recording
 from sim.verdicts import check_nobody_is_framed, check_verdict
-from sim.world import World
+from sim.world import CLOCK_MS, World
 
 STEPS = 2_000
 LEADER_TIMEOUTS = 10
 CONVERGENCE_TIMEOUTS = 20
 TIME_MS_MAX = 10_000_000
+EARLY_MS_MAX = 4_000
+"""How long an entry of a clock that ran ahead may hold up a majority that needs it (ADR 0008)."""
+
 KEPT_WHOLE = 1_000
 """Entries of a log that no run trims."""
 
@@ -149,10 +152,11 @@ def safety_phase(
 
 def liveness_phase(world: World, clients: Clients) -> None:
     """A majority is healed: it has a leader and converges in time."""
+    wrong_clocks = any(world.skew_max.values())
     healed = heal_majority(world)
     timeout_ms = world.options.timeout_ms
 
-    started_ms = world.now_ms
+    started_ms = world.now_ms + (EARLY_MS_MAX if wrong_clocks else 0)
     led = world.run(
         started_ms + LEADER_TIMEOUTS * timeout_ms,
         stop=lambda: any(is_leader(world, node) for node in healed),
@@ -182,8 +186,8 @@ def liveness_phase(world: World, clients: Clients) -> None:
 def stability_phase(world: World, healed: list[bytes]) -> None:
     """The others come back, at first deaf, then whole: nobody disturbs the leader (P8, P9, P12).
 
-    Left out where somebody has been in a later term, whom the leader rightly follows, and where
-    nodes do not ask before they stand.
+    Left out where somebody has been in a later term, whom the leader rightly follows, where nodes
+    do not ask before they stand, where voters are still to change, and where a clock has leapt.
     """
     leader = next((node for node in healed if is_leader(world, node)), healed[0])
     raft = world.processes[leader].replica.raft
@@ -197,6 +201,7 @@ def stability_phase(world: World, healed: list[bytes]) -> None:
         and not world.older
         and world.watch.highest_term <= term
         and world.electorate.is_settled
+        and not world.leapt
     )
     world.wires.cuts = {(one, other) for one in world.nodes for other in outsiders if one != other}
     world.run(world.now_ms + 3 * world.options.timeout_ms)
@@ -239,12 +244,16 @@ def is_leader(world: World, node: bytes) -> bool:
 
 
 def make_well(world: World, nodes: list[bytes]) -> None:
-    """These nodes run, on disks and clocks that work."""
-    right = max(world.skew_max.values())
+    """These nodes run, on disks that work, and on clocks that are right.
+
+    Where a majority's clocks have run ahead, the ledger's time is the right one from then on: they
+    cannot all be set back without waiting until that time comes.
+    """
+    ahead_ms = max(0, world.electorate.time_ms - CLOCK_MS - world.now_ms)
     for node in nodes:
         world.disks[node].failing = ""
         world.disks[node].delay_ms = 0
-        world.set_skew(node, right)
+        world.set_skew(node, ahead_ms)
         process = world.processes.get(node)
         if process is None:
             world.start(node)

@@ -12,6 +12,7 @@ from ledger import store_keys
 from ledger.blocks import parse_block_header
 from ledger.certificates import parse_certificate
 from ledger.tree import leaf_hash
+from sim.disk import Disk
 from sim.ledgers import BLOCK_TAG, check_ledger, leaves_of
 from sim.world import World
 
@@ -26,10 +27,17 @@ def accused(world: World) -> frozenset[bytes]:
     found = blame(
         signatories,
         world.consortium.ledger_id,
-        [disk.copy() for place, disk in world.disks.items() if place[:32] not in world.liars],
+        stores_of(world),
         check=world.check,
     )
     return frozenset(each.node_id for each in found)
+
+
+def stores_of(world: World) -> list[Disk]:
+    """The store of every honest node; of one that went back, also what was on it before."""
+    disks = [disk for place, disk in world.disks.items() if place[:32] not in world.liars]
+    disks += [disk.lost for disk in disks if disk.lost is not None]
+    return [disk.copy() for disk in disks]
 
 
 def conflicting(world: World) -> bool:

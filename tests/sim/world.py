@@ -43,12 +43,16 @@ if TYPE_CHECKING:
 CLOCK_MS = START_MS + 10_000
 """What a right clock shows when a run begins."""
 
+LEAP_MS = 1_000
+"""A leap of a clock that may be one to a leader; its own limit is higher (`node.leading`)."""
+
 
 class World:
     """The cluster and its clock.
 
     counts: what happened, by kind. steps: as the module says; safety_steps: those before the world
-    was calm. nodes: every node that was ever started. older: those of an older version.
+    was calm. nodes: every node that was ever started. older: those of an older version. leapt:
+    whether any clock ever leapt so far that a leader may step down for it.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class World:
         self.dead: dict[bytes, str] = {}
         self.spent: dict[bytes, Standing] = {}
         self.disks_go_back = False
-        self.calm = self.settled = False
+        self.calm = self.settled = self.leapt = False
         self.wires = Wires(self)
         self.electorate = Electorate(self, self.voters)
         self.older: set[bytes] = set()
@@ -155,6 +159,7 @@ class World:
 
     def set_skew(self, node: bytes, skew_ms: int) -> None:
         """A node's clock jumps."""
+        self.leapt = self.leapt or abs(skew_ms - self.skew[node]) >= LEAP_MS
         self.skew[node] = skew_ms
         self.skew_max[node] = max(skew_ms, self.skew_max[node])
 
@@ -190,7 +195,7 @@ class World:
         if place[:32] not in self.electorate.members:
             self.count("stranger-started", step=False)
         held = 0 if replica.certificate is None else replica.certificate.height
-        self.certified[place] = min(self.certified[place], held)  # the rest it has to hear again
+        self.certified[place] = min(self.certified.get(place, 0), held)  # the rest it hears again
         self.at(self.tape.below(TICK_MS), self._tick, place, process.life)
         for other in list(self.processes):
             if other[:32] != place[:32]:
