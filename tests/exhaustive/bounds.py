@@ -54,6 +54,7 @@ SMALL = {
     "one crash": Bounds(terms=2, entries=0, timeouts=2, crashes=1, settings=PLAIN),
     "asked first": Bounds(terms=2, entries=0, timeouts=2),
     "one entry": Bounds(terms=1, entries=1, timeouts=1, beats=1, settings=PLAIN),
+    "one entry, one crash": Bounds(terms=1, entries=1, timeouts=1, crashes=1, settings=PLAIN),
     "handed over": Bounds(terms=2, entries=0, timeouts=1, transfers=1),
     "compacted": Bounds(terms=1, entries=1, timeouts=1, compactions=1, settings=PLAIN),
     "a read": Bounds(terms=2, entries=0, timeouts=2, reads=1, settings=PLAIN),
@@ -78,12 +79,11 @@ LARGE = {
         terms=2, entries=0, timeouts=2, founding=ALONE, target=(b"n2", b"n3"), settings=PLAIN
     ),
     "compacted": Bounds(terms=2, entries=0, timeouts=2, compactions=1, settings=PLAIN),
-    "an entry and a crash": Bounds(terms=2, entries=1, timeouts=2, crashes=1, settings=PLAIN),
-    "two entries": Bounds(terms=2, entries=2, timeouts=2, settings=PLAIN),
+    "two entries": Bounds(terms=1, entries=2, timeouts=1, settings=PLAIN),
     "other voters and a crash": Bounds(
-        terms=2,
+        terms=1,
         entries=0,
-        timeouts=2,
+        timeouts=1,
         crashes=1,
         founding=ALONE,
         target=(b"n2", b"n3"),
