@@ -26,6 +26,7 @@ SEGMENTS_AHEAD = 8
 
 _LEAVES_END = bytes([store_keys.LEAF[0] + 1])
 _ATTACHED_END = bytes([store_keys.ATTACHED[0] + 1])
+_NOTHING = (_ATTACHED_END, b"")
 
 
 def judged_segments(
@@ -66,15 +67,17 @@ def _segments(
     attached: list[bytes | None] = []
     size_bytes = 0
     start = first
-    for key, data in source.scan(store_keys.leaf_key(LeafIndex(first)), _LEAVES_END):
-        index = start + len(leaves)
-        if key != store_keys.leaf_key(LeafIndex(index)):
+    for index, (key, data) in enumerate(
+        source.scan(store_keys.leaf_key(LeafIndex(first)), _LEAVES_END), start=first
+    ):
+        number = index.to_bytes(8, "big")
+        if key != store_keys.LEAF + number:
             yield Segment(start, leaves, attached, signatures, gap=True)
             return
         leaves.append(data)
         size_bytes += len(data)
         if beside is not None:
-            held = beside.at(index)
+            held = beside.at(store_keys.ATTACHED + number)
             attached.append(held)
             size_bytes += 0 if held is None else len(held)
         if len(leaves) >= SEGMENT_LEAVES or size_bytes > SEGMENT_BYTES_MAX:
@@ -89,16 +92,13 @@ class _Attached:
 
     def __init__(self, source: Readable, first: int) -> None:
         self._pairs = source.scan(store_keys.attached_key(LeafIndex(first)), _ATTACHED_END)
-        self._next = next(self._pairs, None)
+        self._key, self._value = next(self._pairs, _NOTHING)
 
-    def at(self, index: int) -> bytes | None:
-        """What is attached to the leaf at `index`, which never decreases."""
-        key = store_keys.attached_key(LeafIndex(index))
-        while self._next is not None and self._next[0] < key:
-            self._next = next(self._pairs, None)
-        if self._next is None or self._next[0] != key:
-            return None
-        return self._next[1]
+    def at(self, key: bytes) -> bytes | None:
+        """The value at a key that never decreases; None if there is none."""
+        while self._key < key:
+            self._key, self._value = next(self._pairs, _NOTHING)
+        return self._value if self._key == key else None
 
 
 def with_attached(record: Record, attached: bytes) -> Record:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from contracts.state import View, dataset_key
+from contracts.state import View, dataset_key, read
 from ledger.codec import Decoder, Format
 from ledger.records import DOCUMENT_BYTES_MAX
 from ledger.types import Hash, Identifier, Natural
@@ -100,8 +100,11 @@ class Dataset(Format, frozen=True):
 _DESCRIPTION: Decoder[Description] = Decoder(
     Description, what="dataset description", bytes_max=DOCUMENT_BYTES_MAX
 )
+DATASETS_REMEMBERED = 2_048
+"""Limit of the decoded datasets that are kept, for every receipt reads its own."""
+
 _DATASET: Decoder[Dataset] = Decoder(
-    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=256
+    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=DATASETS_REMEMBERED
 )
 
 
@@ -117,5 +120,4 @@ def parse_dataset(value: bytes) -> Dataset:
 
 def dataset(view: View, publisher: str, name: str) -> Dataset | None:
     """A dataset, withdrawn or not; None if there never was one."""
-    value = view.get(dataset_key(publisher, name))
-    return None if value is None else _DATASET.decode(value)
+    return read(view, dataset_key(publisher, name), _DATASET)

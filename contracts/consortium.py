@@ -25,6 +25,7 @@ from contracts.state import (
     department_key,
     enrolled_key,
     node_key,
+    read,
     record_key_key,
     setting_key,
 )
@@ -246,8 +247,7 @@ def department_of_key(view: View, key: PublicKey) -> str | None:
 
 def record_key(view: View, key: PublicKey) -> KeyState | None:
     """A record key, revoked or not; None if the ledger never named it."""
-    value = view.get(record_key_key(key))
-    return None if value is None else _KEY.decode(value)
+    return read(view, record_key_key(key), _KEY)
 
 
 def parse_member(value: bytes) -> Member:
@@ -257,8 +257,7 @@ def parse_member(value: bytes) -> Member:
 
 def member(view: View, department: str) -> Member | None:
     """A department, whatever became of it; None if it never was one."""
-    value = view.get(department_key(department))
-    return None if value is None else _MEMBER.decode(value)
+    return read(view, department_key(department), _MEMBER)
 
 
 def out_of_force(view: View, department: str) -> Refusal | None:

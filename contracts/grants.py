@@ -27,6 +27,7 @@ from contracts.catalog import (
     CO_APPROVERS_MAX,
     DERIVATIONS_MAX,
     FIELDS_MAX,
+    Dataset,
     FieldName,
     Sharing,
     dataset,
@@ -35,7 +36,7 @@ from contracts.consortium import out_of_force
 from contracts.context import Context
 from contracts.limits import Counts, Limits
 from contracts.refusals import Refusal
-from contracts.state import View, grant_key, setting_key
+from contracts.state import View, grant_key, read, setting_key
 from contracts.vocabularies import TermName
 from ledger.codec import Decoder, Format
 from ledger.types import Hash, Identifier, Natural
@@ -239,13 +240,12 @@ def parse_grant(value: bytes) -> Grant:
 
 def grant(view: View, grant_id: bytes) -> Grant | None:
     """A grant, whatever became of it; None if there is none."""
-    value = view.get(grant_key(grant_id))
-    return None if value is None else _GRANT.decode(value)
+    return read(view, grant_key(grant_id), _GRANT)
 
 
 def put_grant(context: Context, value: Grant) -> None:
     """Writes a grant's state."""
-    context.state.put(grant_key(value.grant_id), _GRANT.encode(value))
+    context.state.put_value(grant_key(value.grant_id), value, _GRANT)
 
 
 def standing(view: View, value: Grant, *, time_ms: int) -> Refusal | None:
@@ -296,14 +296,13 @@ def ended(view: View, value: Grant, *, time_ms: int) -> Refusal | None:
     return (
         own_standing(value, time_ms=time_ms)
         or value.request.limits.beyond(value.used(), Counts(1), name=name)
-        or _parties(view, value)
+        or _parties(view, value, dataset(view, value.request.provider, value.request.dataset))
     )
 
 
-def _parties(view: View, value: Grant) -> Refusal | None:
+def _parties(view: View, value: Grant, offered: Dataset | None) -> Refusal | None:
     """Why the dataset or a department lets nothing through."""
     request = value.request
-    offered = dataset(view, request.provider, request.dataset)
     if offered is None or offered.status == "withdrawn":
         return Refusal("dataset-withdrawn", f"{request.provider}/{request.dataset}")
     return out_of_force(view, request.provider) or out_of_force(view, value.consumer)
@@ -312,14 +311,14 @@ def _parties(view: View, value: Grant) -> Refusal | None:
 def _offered(view: View, value: Grant, *, time_ms: int, derivations: int) -> Refusal | None:
     """Why the data may not be read now: the dataset is withdrawn, a party is out of force, or it
     was derived under a grant of which the same is to be said."""
-    refusal = _parties(view, value)
+    request = value.request
+    offered = dataset(view, request.provider, request.dataset)
+    refusal = _parties(view, value, offered)
     if refusal is not None:
         return refusal
-    request = value.request
-    where = f"{request.provider}/{request.dataset}"
-    offered = dataset(view, request.provider, request.dataset)
-    assert offered is not None, "it was looked up before"
+    assert offered is not None, "its parties were found in order"
     for grant_id in offered.offer.derived_from:
+        where = f"{request.provider}/{request.dataset}"
         origin = grant(view, grant_id)
         if origin is None or derivations == 0:
             return Refusal("origin-ended", f"{where} under grant {grant_id.hex()[:16]}…")

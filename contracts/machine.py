@@ -162,22 +162,6 @@ def candidate(raw: bytes) -> Candidate:
         return Candidate(None, str(error), signature_valid=False)
 
 
-class _Written:
-    """The state with the block's accepted writes over it."""
-
-    __slots__ = ("_view", "items", "writes")
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self.writes: dict[bytes, bytes] = {}
-        self.items: list[tuple[bytes, int, bytes]] = []
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value at `key` as of the records before."""
-        value = self.writes.get(key)
-        return self._view.get(key) if value is None else value
-
-
 class Execution:
     """One block while its records are judged, in order."""
 
@@ -201,7 +185,7 @@ class Execution:
         self._ledger_id = ledger_id
         self._height = height
         self._time_ms = time_ms
-        self._state = _Written(view)
+        self._state = Overlay(view)
         self._voters = voters
         self._nonce_used = nonce_used
         self._lenient = attachments_may_be_missing
@@ -228,6 +212,7 @@ class Execution:
         if record is None:
             return Refusal("malformed-record", entry.fault)
         header = record.header
+        self._state.begin()
         standing = out_of_force(self._state, header.department)
         refusal = self._envelope(record, standing, signature_valid=entry.signature_valid)
         if refusal is not None:
@@ -244,16 +229,16 @@ class Execution:
         attached = self._attached(record, contract.attaches, body)
         if attached is not None:
             return attached
-        overlay = Overlay(self._state)
-        context = self._context(record, overlay)
+        context = self._context(record)
+        self._state.begin()
         try:
             refusal = contract.judge(context, body)
         except _CONTRACT_FAILURES as error:
             refusal = Refusal("internal-error", f"{header.kind}: {type(error).__name__}")
-        if refusal is None:
-            writes, items = overlay.take()
-            self._state.writes.update(writes)
-            self._state.items += items
+        if refusal is not None:
+            self._state.drop()
+        else:
+            self._state.keep()
             self._nonces.add((header.key, header.nonce))
             self._counts[header.department] = self._counts.get(header.department, 0) + 1
         return refusal
@@ -301,13 +286,13 @@ class Execution:
                 fault = lines_fault(body.lines, parse_items(record.attached))
         return None if fault is None else Refusal("attachment-mismatch", fault)
 
-    def _context(self, record: Record, overlay: Overlay) -> Context:
+    def _context(self, record: Record) -> Context:
         announced = record.header.attached
         is_document = announced is not None and announced.form == "document"
         return Context(
             ledger_id=self._ledger_id,
             voters=self._voters,
-            state=overlay,
+            state=self._state,
             department=record.header.department,
             actor=record.header.actor,
             record_id=record.record_id,

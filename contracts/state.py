@@ -31,9 +31,12 @@ slash, so no two things share a key. Values are `ledger.codec` formats.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from ledger.codec import Decoder
 from ledger.list_heads import EMPTY_LIST, ListHead, parse_list_head
+
+Value = TypeVar("Value")
 
 STATE_READS_MAX = 512
 """Limit of the state operations that one record may cause."""
@@ -54,39 +57,95 @@ class View(Protocol):
 
 
 class Overlay:
-    """Writes over a view. `take` ends a record: its writes and list items in order."""
+    """Writes over a view, record by record: `begin` starts one, `keep` or `drop` ends it.
 
-    __slots__ = ("_lists", "_operations", "_view", "_writes")
+    writes: values by key. items: (list key, number, item) appended to growing lists, in order.
+    Invariant: `_decoded` has nothing but what the value at its key decodes to.
+    """
+
+    __slots__ = ("_before", "_decoded", "_kept_items", "_operations", "_view", "items", "writes")
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._writes: dict[bytes, bytes] = {}
-        self._lists: list[tuple[bytes, int, bytes]] = []
+        self.writes: dict[bytes, bytes] = {}
+        self.items: list[tuple[bytes, int, bytes]] = []
+        self._decoded: dict[bytes, Any] = {}
+        self._before: dict[bytes, bytes | None] = {}
+        self._kept_items = 0
         self._operations = 0
 
     def get(self, key: bytes) -> bytes | None:
         """The newest value at `key`."""
         self._operations += 1
         assert self._operations <= STATE_READS_MAX, "a record causes too many state operations"
-        value = self._writes.get(key)
+        value = self.writes.get(key)
         return self._view.get(key) if value is None else value
+
+    def read(self, key: bytes, decoder: Decoder[Value]) -> Value | None:
+        """The newest value at `key`, decoded by its key's one decoder; None if there is none."""
+        known: Value | None = self._decoded.get(key)
+        if known is not None:
+            self._operations += 1
+            assert self._operations <= STATE_READS_MAX, "a record causes too many state operations"
+            return known
+        value = self.get(key)
+        if value is None:
+            return None
+        known = self._decoded[key] = decoder.decode(value)
+        return known
 
     def put(self, key: bytes, value: bytes) -> None:
         """Sets `key`."""
-        self._writes[key] = value
+        if key not in self._before:
+            self._before[key] = self.writes.get(key)
+        self.writes[key] = value
+        self._decoded.pop(key, None)
+
+    def put_value(self, key: bytes, value: Value, decoder: Decoder[Value]) -> None:
+        """Sets `key` to what its key's one decoder decodes to `value`."""
+        self.put(key, decoder.encode(value))
+        self._decoded[key] = value
 
     def append(self, list_key: bytes, items: Iterable[bytes]) -> None:
         """Appends items to the growing list whose head is at `list_key`."""
-        stored = self.get(list_key)
-        head: ListHead = EMPTY_LIST if stored is None else parse_list_head(stored)
+        head: ListHead | None = self._decoded.get(list_key)
+        if head is None:
+            stored = self.get(list_key)
+            head = EMPTY_LIST if stored is None else parse_list_head(stored)
         added = tuple(items)
         for number, item in enumerate(added, start=head.count):
-            self._lists.append((list_key, number, item))
-        self.put(list_key, head.append(added).to_bytes())
+            self.items.append((list_key, number, item))
+        grown = head.append(added)
+        self.put(list_key, grown.to_bytes())
+        self._decoded[list_key] = grown
 
-    def take(self) -> tuple[dict[bytes, bytes], list[tuple[bytes, int, bytes]]]:
-        """Everything written: values by key, and (list key, number, item)."""
-        return self._writes, self._lists
+    def begin(self) -> None:
+        """The operations of another record are counted from here on."""
+        self._operations = 0
+
+    def keep(self) -> None:
+        """The record is accepted: its writes stay."""
+        self._before.clear()
+        self._kept_items = len(self.items)
+
+    def drop(self) -> None:
+        """The record is refused: its writes never were."""
+        for key, value in self._before.items():
+            self._decoded.pop(key, None)
+            if value is None:
+                del self.writes[key]
+            else:
+                self.writes[key] = value
+        del self.items[self._kept_items :]
+        self.keep()
+
+
+def read(view: View, key: bytes, decoder: Decoder[Value]) -> Value | None:
+    """A view's value at `key`, decoded by its key's one decoder; None if there is none."""
+    if isinstance(view, Overlay):
+        return view.read(key, decoder)
+    value = view.get(key)
+    return None if value is None else decoder.decode(value)
 
 
 def setting_key(name: str) -> bytes:

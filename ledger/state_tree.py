@@ -27,6 +27,7 @@ _SLOTS = 16
 _LEVELS = 4
 _LEAF_BYTES = 64
 _FORK_BYTES = 32
+_FORK = 2
 
 Slots: TypeAlias = dict[int, bytes]
 """Used slots by number: 32 bytes are a fork's commitment, 64 a single key's two hashes."""
@@ -45,16 +46,16 @@ class _Page:
 
     The sixteen slots are the leaves of a binary tree whose node n has the children 2n and 2n + 1,
     slot s being node 16 + s. Invariant between calls of `settle`: commitments has each node's, and
-    single says which nodes have one key below them and so carry its commitment unchanged.
+    keys says how many keys are below it: 0, 1 (then its commitment is that key's) or `_FORK`.
     """
 
-    __slots__ = ("commitments", "forks", "single", "slots", "used")
+    __slots__ = ("commitments", "forks", "keys", "slots", "used")
 
     def __init__(self, slots: Slots) -> None:
         self.slots = [b""] * _SLOTS
         self.used = self.forks = 0
         self.commitments = [EMPTY] * (2 * _SLOTS)
-        self.single = [False] * (2 * _SLOTS)
+        self.keys = [0] * (2 * _SLOTS)
         for number, slot in slots.items():
             self.put(number, slot)
         self.settle(slots)
@@ -63,30 +64,29 @@ class _Page:
         """Fills a slot; its ancestors wait for `settle`."""
         self.slots[number] = slot
         self.used |= 1 << number
-        at = _SLOTS + number
         if len(slot) == _LEAF_BYTES:
-            self.single[at] = True
-            self.commitments[at] = sha256(b"\x01" + slot).digest()
+            self.keys[_SLOTS + number] = 1
+            self.commitments[_SLOTS + number] = sha256(b"\x01" + slot).digest()
         else:
-            self.single[at] = False
+            self.keys[_SLOTS + number] = _FORK
             self.forks |= 1 << number
-            self.commitments[at] = slot
+            self.commitments[_SLOTS + number] = slot
 
     def settle(self, numbers: Iterable[int]) -> None:
         """Hashes what is above these slots, each node once."""
-        commitments, single = self.commitments, self.single
-        above: Iterable[int] = [_SLOTS + number for number in numbers]
+        commitments, keys = self.commitments, self.keys
+        above = [_SLOTS + number for number in numbers]
         for _ in range(_LEVELS):
-            above = dict.fromkeys([at >> 1 for at in above])
+            above = list(dict.fromkeys([at >> 1 for at in above]))
             for at in above:
-                left, right = commitments[2 * at], commitments[2 * at + 1]
-                if right == EMPTY and single[2 * at]:
-                    single[at], commitments[at] = True, left
-                elif left == EMPTY and single[2 * at + 1]:
-                    single[at], commitments[at] = True, right
+                left = 2 * at
+                if keys[left] + keys[left + 1] == 1:
+                    keys[at] = 1
+                    commitments[at] = commitments[left if keys[left] else left + 1]
                 else:
-                    single[at] = False
-                    commitments[at] = sha256(b"\x02" + left + right).digest()
+                    keys[at] = _FORK
+                    both = b"\x02" + commitments[left] + commitments[left + 1]
+                    commitments[at] = sha256(both).digest()
 
     def root(self) -> bytes:
         """The whole page's commitment."""
@@ -135,9 +135,9 @@ class StateTree:
             slot_node = _SLOTS + _half_byte(key_hash, depth)
             for level in range(_LEVELS, -1, -1):
                 at = slot_node >> level
-                if page.commitments[at] == EMPTY:
+                if page.keys[at] == 0:
                     return StateProof(tuple(siblings), None)
-                if page.single[at]:
+                if page.keys[at] == 1:
                     return _end(key_hash, _single_below(page, at), siblings)
                 if level:
                     siblings.append(page.commitments[slot_node >> (level - 1) ^ 1])
@@ -148,8 +148,9 @@ class StateTree:
         path = _path(leaves[0], depth)
         page = self._page(path)
         groups: dict[int, list[bytes]] = {}
+        at, shift = depth >> 1, 0 if depth & 1 else 4
         for leaf in leaves:
-            groups.setdefault(_half_byte(leaf, depth), []).append(leaf)
+            groups.setdefault(leaf[at] >> shift & 0x0F, []).append(leaf)
         for number, group in groups.items():
             slot = page.slots[number]
             if len(slot) == _LEAF_BYTES and all(leaf[:32] != slot[:32] for leaf in group):
@@ -189,9 +190,9 @@ def parse_page(page: bytes) -> Slots:
 
 
 def _single_below(page: _Page, node: int) -> bytes:
-    """The two hashes of the one key below a node that is single."""
+    """The two hashes of the one key below a node."""
     while node < _SLOTS:
-        node = 2 * node if page.single[2 * node] else 2 * node + 1
+        node = 2 * node if page.keys[2 * node] else 2 * node + 1
     return page.slots[node - _SLOTS]
 
 

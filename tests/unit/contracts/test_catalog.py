@@ -136,4 +136,4 @@ def test_a_publication_without_its_document_is_no_description(ledger: Ledger) ->
     refusal = publish(context, offer())
     assert refusal is not None
     assert refusal.code == "invalid-dataset"
-    assert context.state.take() == ({}, [])
+    assert (context.state.writes, context.state.items) == ({}, [])

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from contracts import state
 from contracts.context import Context
-from contracts.state import STATE_READS_MAX, Overlay
+from contracts.state import STATE_READS_MAX, Overlay, read
 from ledger.blocks import VoterSets
+from ledger.codec import Decoder, Format, encode
 from ledger.errors import Malformed
-from ledger.list_heads import parse_list_head, rebuilds
+from ledger.list_heads import EMPTY_LIST, parse_list_head, rebuilds
 
 NAMES = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,4}[a-z0-9])?", fullmatch=True)
 DIGESTS = st.binary(min_size=32, max_size=32)
@@ -22,7 +23,7 @@ def test_a_write_shows_in_the_overlay_and_not_in_the_view() -> None:
     overlay.put(b"a", b"3")
     assert (overlay.get(b"a"), overlay.get(b"b"), overlay.get(b"c")) == (b"3", b"2", None)
     assert view == {b"a": b"1", b"b": b"2"}
-    assert overlay.take() == ({b"a": b"3"}, [])
+    assert (overlay.writes, overlay.items) == ({b"a": b"3"}, [])
 
 
 def test_an_empty_value_hides_what_the_view_has() -> None:
@@ -39,14 +40,66 @@ def test_items_are_numbered_on_and_rebuild_the_head(batches: list[list[bytes]]) 
         overlay = Overlay(stored)
         overlay.append(b"list/x", batch[:1])
         overlay.append(b"list/x", iter(batch[1:]))
-        writes, appended = overlay.take()
-        assert appended == [
+        assert overlay.items == [
             (b"list/x", number, item) for number, item in enumerate(batch, start=len(items))
         ]
-        stored |= writes
+        stored |= overlay.writes
         items += batch
     if batches:
         assert rebuilds(parse_list_head(stored[b"list/x"]), items)
+
+
+class Number(Format, frozen=True):
+    value: int
+
+
+NUMBER: Decoder[Number] = Decoder(Number, what="number", bytes_max=16)
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(("put", "value", "read", "get", "append", "keep", "drop")),
+        st.sampled_from((b"a", b"b", b"c")),
+        st.integers(0, 200),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTS)
+def test_a_dropped_record_leaves_nothing_and_a_kept_one_everything(acts) -> None:
+    """Against a model that copies everything before each record."""
+    view = {b"a": encode(Number(7))}
+    overlay = Overlay(view)
+    kept: tuple[dict[bytes, bytes], list[bytes]] = ({}, [])
+    writes, items = dict(kept[0]), list(kept[1])
+    for act, key, number in acts:
+        overlay.begin()
+        if act == "put":
+            overlay.put(key, encode(Number(number)))
+            writes[key] = encode(Number(number))
+        elif act == "value":
+            overlay.put_value(key, Number(number), NUMBER)
+            writes[key] = encode(Number(number))
+        elif act == "append":
+            overlay.append(b"list/" + key, [bytes([number])])
+            items.append(bytes([number]))
+        elif act == "keep":
+            overlay.keep()
+            kept = (dict(writes), list(items))
+        elif act == "drop":
+            overlay.drop()
+            writes, items = dict(kept[0]), list(kept[1])
+        expected = writes.get(key, view.get(key))
+        assert overlay.get(key) == expected
+        assert overlay.read(key, NUMBER) == (None if expected is None else NUMBER.decode(expected))
+        assert read(overlay, key, NUMBER) == overlay.read(key, NUMBER)
+        assert [item for _, _, item in overlay.items] == items
+        own = {name: value for name, value in overlay.writes.items() if name in writes}
+        assert own == writes
+        for name in (b"a", b"b", b"c"):
+            head = overlay.get(b"list/" + name)
+            listed = [item for at, _, item in overlay.items if at == b"list/" + name]
+            assert rebuilds(EMPTY_LIST if head is None else parse_list_head(head), listed)
 
 
 def test_a_damaged_head_is_no_mistake_of_the_contract() -> None:
