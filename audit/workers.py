@@ -4,13 +4,15 @@ Both run `audit.segments.judge_bytes`, so both find the same. Segments travel as
 comes back is a hundred times smaller.
 """
 
-import gc
-import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import local
 from typing import Any
 
+from audit.judging import read_frame, write_frame
 from audit.segments import (
     Judged,
     Segment,
@@ -22,37 +24,67 @@ from audit.segments import (
 from audit.verify import Unreadable
 
 LEAVES_ALONE = 4_000
-"""So many leaves are judged in this process before others are started, which takes a second."""
+"""So many leaves are judged in this process before others are started."""
 
 CLUSTER_TIMEOUT_S = 20.0
 """How long a cluster's scheduler may take to answer at first."""
 
 
 class Cores:
-    """Judges segments on several cores. Use as a context manager."""
+    """Judges segments on several cores. Use as a context manager.
+
+    A thread for each process hands it one segment at a time.
+    """
 
     def __init__(self, processes: int | None = None) -> None:
         """processes: ≥ 1; by default one for each core that this process may use."""
-        self.processes = processes or len(os.sched_getaffinity(0))
-        self._pool: ProcessPoolExecutor | None = None
+        self._threads = ThreadPoolExecutor(processes or len(os.sched_getaffinity(0)))
+        self._mine = local()
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Cores":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._started:
+            process.communicate()
+
+    @property
+    def processes(self) -> int:
+        """How many have been started."""
+        return len(self._started)
 
     def __call__(self, segment: Segment) -> Callable[[], Judged]:
         """Starts to judge a segment."""
-        if self._pool is None:
-            if segment.first < LEAVES_ALONE:
-                return judge_at_once(segment)
-            self._pool = ProcessPoolExecutor(
-                self.processes, multiprocessing.get_context("spawn"), gc.freeze
-            )
-        started: Future[bytes] = self._pool.submit(judge_bytes, segment_bytes(segment))
-        return lambda: parse_judged(started.result())
+        if not self._started and segment.first < LEAVES_ALONE:
+            return judge_at_once(segment)
+        result: Future[bytes] = self._threads.submit(self._judge, segment_bytes(segment))
+        return lambda: parse_judged(result.result())
+
+    def _judge(self, data: bytes) -> bytes:
+        process = getattr(self._mine, "process", None)
+        if process is None:
+            process = self._mine.process = self._start()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            write_frame(process.stdin, data)
+            judged = read_frame(process.stdout)
+        except OSError:
+            judged = None
+        if judged is None:
+            raise Unreadable("a judging process ended: out of memory, perhaps")
+        return judged
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "audit.judging"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self._started.append(process)
+        return process
 
 
 class Cluster:

@@ -8,7 +8,7 @@ does, by as many processes as this one may use cores or as are named; right befo
 same processes check the same signatures and do nothing else. CPU time is of all processes, the
 reading one included; memory is the largest of each.
 
-The records (`mix`): of 100, 47 are receipts of one exchange and 44 acknowledgements of one, as
+The records (`mix`): of 100, 46 are receipts of one exchange and 45 acknowledgements of one, as
 exchanges that are signed one by one leave them behind, 3 denials, 2 voids, 2 requests of grants and
 2 approvals; among 40 departments, 200 datasets and 500 grants at first. Blocks hold 500 records.
 """
@@ -34,6 +34,7 @@ from builders import START_MS, Consortium  # noqa: E402
 from recorded import dataset, grant_request, receipts  # noqa: E402
 
 from audit.replay import Replay  # noqa: E402
+from audit.sources.scratch_folder import ScratchFolder  # noqa: E402
 from audit.verify import Audit, Level  # noqa: E402
 from audit.workers import Cores  # noqa: E402
 from contracts import exchanges  # noqa: E402
@@ -127,6 +128,7 @@ class Mix:
         self._consortium = consortium
         self._names = consortium.departments
         self._numbers = iter(range(1, 1 << 40))
+        self._places = iter(range(1 << 40))
         self._grants: list[tuple[bytes, str, str]] = []
         self._open: list[tuple[bytes, str, str]] = []
         self._received: list[tuple[bytes, str, str, bytes]] = []
@@ -144,7 +146,7 @@ class Mix:
 
     def block(self, count: int) -> list[Record]:
         """So many records."""
-        return [self._record(next(self._numbers)) for _ in range(count)]
+        return [self._record(next(self._places)) for _ in range(count)]
 
     def _record(self, number: int) -> Record:
         place = number % 100
@@ -245,8 +247,9 @@ class Used:
 def verified(disk: Disk, level: Level, processes: int) -> tuple[float, float]:
     """CPU and wall seconds of verifying."""
     used = Used()
-    with Cores(processes) as judge:
-        report = Audit(bench_consortium().genesis_file, disk, level=level, judge=judge).run()
+    with Cores(processes) as judge, ScratchFolder() as scratch:
+        genesis = bench_consortium().genesis_file
+        report = Audit(genesis, disk, level=level, judge=judge, scratch=scratch).run()
     assert report.holds, report.findings[:3]
     return used.since()
 

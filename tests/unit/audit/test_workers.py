@@ -69,9 +69,18 @@ def test_processes_find_what_one_function_finds(branch: Branch) -> None:
     with Cores(2) as judge:
         assert audited(branch, judge).holds
         found = audited(bad, judge)
-        assert judge._pool is not None
+        assert 1 <= judge.processes <= 2
     assert found == audited(bad, judge_at_once)
     assert [finding.code for finding in found.findings] == ["bad-signature", "wrong-block"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_process_that_ends_is_said(branch: Branch) -> None:
+    with Cores(1) as judge:
+        judge(next(segment for segment, _ in judged_segments(branch, judge_at_once, first=3)))()
+        judge._started[0].kill()
+        report = audited(branch, judge)
+    assert [finding.code for finding in report.findings] == ["store-unreadable"]
 
 
 @pytest.mark.usefixtures("small")
