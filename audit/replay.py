@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
+from typing import Any
 
 from audit.progress import ProgressRefused
 from audit.progress import Replayed as Known
@@ -62,6 +63,7 @@ class Replay:
         self.pages.update(update.pages)
         self.tip: Tip = genesis_tip(genesis, state_root=update.root)
         self._edge = RightEdge(TreeSize(0), [])
+        self._decoded: dict[bytes, Any] = {}
         self._nonces = Nonces(scratch, store_keys.NONCE)
         self._documents: set[bytes] = set()
         self.counts: dict[bytes, int] = {}
@@ -104,6 +106,7 @@ class Replay:
             nonce_used=self._nonces.seen,
             attachments_may_be_missing=True,
             attachments_judged=attachments_judged,
+            decoded=self._decoded,
         )
         self.state.update(block.writes)
         self.pages.update(block.pages)

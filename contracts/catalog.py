@@ -100,11 +100,8 @@ class Dataset(Format, frozen=True):
 _DESCRIPTION: Decoder[Description] = Decoder(
     Description, what="dataset description", bytes_max=DOCUMENT_BYTES_MAX
 )
-DATASETS_REMEMBERED = 2_048
-"""Limit of the decoded datasets that are kept, for every receipt reads its own."""
-
 _DATASET: Decoder[Dataset] = Decoder(
-    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=DATASETS_REMEMBERED
+    Dataset, what="dataset", bytes_max=DOCUMENT_BYTES_MAX, remembered=64
 )
 
 

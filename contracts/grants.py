@@ -225,12 +225,7 @@ class Grant(Format, frozen=True):
         )
 
 
-GRANTS_REMEMBERED = 8_192
-"""Limit of the decoded grants that are kept, for every exchange reads its own."""
-
-_GRANT: Decoder[Grant] = Decoder(
-    Grant, what="grant", bytes_max=64 * 1024, remembered=GRANTS_REMEMBERED
-)
+_GRANT: Decoder[Grant] = Decoder(Grant, what="grant", bytes_max=64 * 1024)
 
 
 def parse_grant(value: bytes) -> Grant:
@@ -245,7 +240,7 @@ def grant(view: View, grant_id: bytes) -> Grant | None:
 
 def put_grant(context: Context, value: Grant) -> None:
     """Writes a grant's state."""
-    context.state.put_value(grant_key(value.grant_id), value, _GRANT)
+    context.state.put_value(grant_key(value.grant_id), value)
 
 
 def standing(view: View, value: Grant, *, time_ms: int) -> Refusal | None:

@@ -176,16 +176,18 @@ class Execution:
         nonce_used: Callable[[bytes, bytes], bool],
         attachments_may_be_missing: bool = False,
         attachments_judged: bool = False,
+        decoded: dict[bytes, Any] | None = None,
     ) -> None:
         """voters: in force after the entry's step.
 
+        decoded: what the executions of all blocks before this one were given; None for a new one.
         attachments_judged: whether what is attached was compared with its header and lines before.
         nonce_used(key, nonce): whether an earlier block accepted a record with both.
         """
         self._ledger_id = ledger_id
         self._height = height
         self._time_ms = time_ms
-        self._state = Overlay(view)
+        self._state = Overlay(view, decoded)
         self._voters = voters
         self._nonce_used = nonce_used
         self._lenient = attachments_may_be_missing
@@ -335,11 +337,13 @@ def execute_entry(
     nonce_used: Callable[[bytes, bytes], bool],
     attachments_may_be_missing: bool = False,
     attachments_judged: bool = False,
+    decoded: dict[bytes, Any] | None = None,
 ) -> ExecutedBlock:
     """The block of the entry after `tip`. candidates: of `entry.records`, in order.
 
     entry.time_ms before the tip's time counts as the tip's. view, state_tree: as of the tip, and so
     is the decision that an entry's step has to match; the step is executed before the records.
+    decoded: the caller's own, empty at first and given with every block, if it executes them all.
     """
     height = next_height(Height(tip.height))
     voters = voters_after(view, tip.voters, entry.step)
@@ -352,6 +356,7 @@ def execute_entry(
         nonce_used=nonce_used,
         attachments_may_be_missing=attachments_may_be_missing,
         attachments_judged=attachments_judged,
+        decoded=decoded,
     )
     accepted, hashes, refused = _judge_all(execution, candidates)
     update = state_tree.update(execution.writes)

@@ -33,10 +33,13 @@ slash, so no two things share a key. Values are `ledger.codec` formats.
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
-from ledger.codec import Decoder
+from ledger.codec import Decoder, Format, encode
 from ledger.list_heads import EMPTY_LIST, ListHead, parse_list_head
 
 Value = TypeVar("Value")
+
+DECODED_MAX = 16_384
+"""When more values than this are decoded, the next block starts with none."""
 
 STATE_READS_MAX = 512
 """Limit of the state operations that one record may cause."""
@@ -60,16 +63,20 @@ class Overlay:
     """Writes over a view, record by record: `begin` starts one, `keep` or `drop` ends it.
 
     writes: values by key. items: (list key, number, item) appended to growing lists, in order.
-    Invariant: `_decoded` has nothing but what the value at its key decodes to.
+    Invariant: `_decoded` has nothing but what the newest value at its key decodes to.
     """
 
     __slots__ = ("_before", "_decoded", "_kept_items", "_operations", "_view", "items", "writes")
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, decoded: dict[bytes, Any] | None = None) -> None:
+        """decoded: values of the view that overlays before this one have decoded, by key, if each
+        of those was written to the view; it is continued here."""
         self._view = view
         self.writes: dict[bytes, bytes] = {}
         self.items: list[tuple[bytes, int, bytes]] = []
-        self._decoded: dict[bytes, Any] = {}
+        self._decoded: dict[bytes, Any] = {} if decoded is None else decoded
+        if len(self._decoded) > DECODED_MAX:
+            self._decoded.clear()
         self._before: dict[bytes, bytes | None] = {}
         self._kept_items = 0
         self._operations = 0
@@ -101,9 +108,9 @@ class Overlay:
         self.writes[key] = value
         self._decoded.pop(key, None)
 
-    def put_value(self, key: bytes, value: Value, decoder: Decoder[Value]) -> None:
+    def put_value(self, key: bytes, value: Format) -> None:
         """Sets `key` to what its key's one decoder decodes to `value`."""
-        self.put(key, decoder.encode(value))
+        self.put(key, encode(value))
         self._decoded[key] = value
 
     def append(self, list_key: bytes, items: Iterable[bytes]) -> None:
@@ -116,8 +123,7 @@ class Overlay:
         for number, item in enumerate(added, start=head.count):
             self.items.append((list_key, number, item))
         grown = head.append(added)
-        self.put(list_key, grown.to_bytes())
-        self._decoded[list_key] = grown
+        self.put_value(list_key, grown)
 
     def begin(self) -> None:
         """The operations of another record are counted from here on."""

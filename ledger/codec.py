@@ -75,16 +75,6 @@ class Decoder(Generic[Value]):
         """The value of bytes that `decode` has accepted before; nothing is checked again."""
         return self._decoder.decode(data)
 
-    def encode(self, value: Value) -> bytes:
-        """The bytes of a value, remembered as theirs if this decoder remembers any.
-
-        value: within the format's constraints, so that decoding its bytes would give it again.
-        """
-        data = _ENCODER.encode(value)
-        if self._known is not None:
-            self._known.put(data, value)
-        return data
-
     def _decoded(self, data: bytes) -> Value:
         if len(data) > self._bytes_max:
             raise Malformed(self._what, f"{len(data)} bytes, at most {self._bytes_max} allowed")

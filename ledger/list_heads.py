@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ledger.codec import Decoder, Format
+from ledger.codec import Decoder, Format, encode
 from ledger.errors import Malformed
 from ledger.tree import CompactRange, grow, leaf_hash
 from ledger.types import Hash, Natural, TreeSize
@@ -34,17 +34,12 @@ class ListHead(Format, frozen=True):
 
     def to_bytes(self) -> bytes:
         """The head as a state value."""
-        return _HEAD.encode(self)
+        return encode(self)
 
 
 EMPTY_LIST = ListHead()
 
-HEADS_REMEMBERED = 8_192
-"""Limit of the decoded heads that are kept, for what is appended to once is so again."""
-
-_HEAD: Decoder[ListHead] = Decoder(
-    ListHead, what="list head", bytes_max=4096, remembered=HEADS_REMEMBERED
-)
+_HEAD: Decoder[ListHead] = Decoder(ListHead, what="list head", bytes_max=4096)
 
 
 def parse_list_head(data: bytes) -> ListHead:

@@ -16,6 +16,7 @@ the cofactored equation would accept the same signatures for an honest signer. `
 vectors at start, and a node does not run where one differs.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import nacl.bindings
@@ -26,6 +27,9 @@ from ledger.errors import BadKey, SignatureRuleViolated
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 SEED_BYTES = 32
+
+KEYS_REMEMBERED = 4_096
+"""Limit of the keys whose validity is remembered: a genesis is checked with each proof."""
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -43,8 +47,13 @@ def check_public_key(public_key: bytes) -> None:
     """Rule 4, and rule 2 for A: canonical, on the curve, of prime order. Raises BadKey."""
     if len(public_key) != PUBLIC_KEY_BYTES:
         raise BadKey("public key", f"{len(public_key)} bytes instead of {PUBLIC_KEY_BYTES}")
-    if not nacl.bindings.crypto_core_ed25519_is_valid_point(public_key):
+    if not _is_valid_point(public_key):
         raise BadKey("public key", "it is no canonical point of prime order")
+
+
+@lru_cache(KEYS_REMEMBERED)
+def _is_valid_point(public_key: bytes) -> bool:
+    return nacl.bindings.crypto_core_ed25519_is_valid_point(public_key)
 
 
 def public_key_of(seed: bytes) -> bytes:

@@ -8,6 +8,7 @@ are full; the unfinished right edge lives in memory and is rebuilt from leaves a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from contracts.consortium import genesis_state, genesis_voters
 from contracts.machine import (
@@ -52,6 +53,7 @@ class Chain:
 
     __slots__ = (
         "_buffer",
+        "_decoded",
         "_edge",
         "_genesis",
         "_ledger_id",
@@ -69,6 +71,7 @@ class Chain:
         self._ledger_id = genesis.ledger_id
         self._buffer = buffer
         self._state_tree = StateTree(self._page)
+        self._decoded: dict[bytes, Any] = {}
         stored = buffer.get(store_keys.TIP_MARK)
         if stored is None:
             self.tip = self._found()
@@ -112,6 +115,7 @@ class Chain:
             view=self.view,
             state_tree=self._state_tree,
             nonce_used=self.nonce_used,
+            decoded=self._decoded,
         )
         self._write(block)
         self.tip = block.tip

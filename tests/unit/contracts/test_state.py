@@ -57,7 +57,7 @@ NUMBER: Decoder[Number] = Decoder(Number, what="number", bytes_max=16)
 
 ACTS = st.lists(
     st.tuples(
-        st.sampled_from(("put", "value", "read", "get", "append", "keep", "drop")),
+        st.sampled_from(("put", "value", "read", "get", "append", "keep", "drop", "block")),
         st.sampled_from((b"a", b"b", b"c")),
         st.integers(0, 200),
     ),
@@ -67,9 +67,11 @@ ACTS = st.lists(
 
 @given(ACTS)
 def test_a_dropped_record_leaves_nothing_and_a_kept_one_everything(acts) -> None:
-    """Against a model that copies everything before each record."""
+    """Against a model that copies everything before each record, over several blocks."""
     view = {b"a": encode(Number(7))}
-    overlay = Overlay(view)
+    decoded: dict[bytes, object] = {}
+    everything: dict[bytes, list[bytes]] = {}
+    overlay = Overlay(view, decoded)
     kept: tuple[dict[bytes, bytes], list[bytes]] = ({}, [])
     writes, items = dict(kept[0]), list(kept[1])
     for act, key, number in acts:
@@ -78,7 +80,7 @@ def test_a_dropped_record_leaves_nothing_and_a_kept_one_everything(acts) -> None
             overlay.put(key, encode(Number(number)))
             writes[key] = encode(Number(number))
         elif act == "value":
-            overlay.put_value(key, Number(number), NUMBER)
+            overlay.put_value(key, Number(number))
             writes[key] = encode(Number(number))
         elif act == "append":
             overlay.append(b"list/" + key, [bytes([number])])
@@ -86,6 +88,14 @@ def test_a_dropped_record_leaves_nothing_and_a_kept_one_everything(acts) -> None
         elif act == "keep":
             overlay.keep()
             kept = (dict(writes), list(items))
+        elif act == "block":
+            overlay.keep()
+            for at, _, item in overlay.items:
+                everything.setdefault(at[5:], []).append(item)
+            view |= overlay.writes
+            overlay = Overlay(view, decoded)
+            writes, items = {}, []
+            kept = ({}, [])
         elif act == "drop":
             overlay.drop()
             writes, items = dict(kept[0]), list(kept[1])
@@ -98,7 +108,9 @@ def test_a_dropped_record_leaves_nothing_and_a_kept_one_everything(acts) -> None
         assert own == writes
         for name in (b"a", b"b", b"c"):
             head = overlay.get(b"list/" + name)
-            listed = [item for at, _, item in overlay.items if at == b"list/" + name]
+            listed = everything.get(name, []) + [
+                item for at, _, item in overlay.items if at == b"list/" + name
+            ]
             assert rebuilds(EMPTY_LIST if head is None else parse_list_head(head), listed)
 
 

@@ -132,9 +132,7 @@ def test_a_decoder_that_remembers_gives_the_same_as_one_that_does_not() -> None:
         for number in range(10):
             value = Inner(f"name {number}")
             assert decoder.decode(encode(value)) == value
-            written = decoder.encode(value)
-            assert written == encode(value)
-            assert decoder.decode(written) is value
+            assert decoder.decode(encode(value)) is decoder.decode(encode(value))
     bad = encode(Inner("e\u0301"))
     for _ in range(2):
         with pytest.raises(Malformed, match="Normalization"):
