@@ -11,7 +11,7 @@ A page's path is its depth in half-bytes (1 byte) and the key hash's first half-
 zero bits. Keys are never removed, so a fork never becomes a single key again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
@@ -28,6 +28,10 @@ _LEVELS = 4
 _LEAF_BYTES = 64
 _FORK_BYTES = 32
 _FORK = 2
+_ABOVE = tuple(
+    tuple((_SLOTS + number) >> level for level in range(1, _LEVELS + 1)) for number in range(_SLOTS)
+)
+"""For each slot the nodes above it in a page's tree, from below."""
 
 Slots: TypeAlias = dict[int, bytes]
 """Used slots by number: 32 bytes are a fork's commitment, 64 a single key's two hashes."""
@@ -58,7 +62,8 @@ class _Page:
         self.keys = [0] * (2 * _SLOTS)
         for number, slot in slots.items():
             self.put(number, slot)
-        self.settle(slots)
+        if slots:
+            self.settle(tuple(slots))
 
     def put(self, number: int, slot: bytes) -> None:
         """Fills a slot; its ancestors wait for `settle`."""
@@ -72,21 +77,24 @@ class _Page:
             self.forks |= 1 << number
             self.commitments[_SLOTS + number] = slot
 
-    def settle(self, numbers: Iterable[int]) -> None:
-        """Hashes what is above these slots, each node once."""
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Hashes what is above these slots, each node once, from below."""
         commitments, keys = self.commitments, self.keys
-        above = [_SLOTS + number for number in numbers]
-        for _ in range(_LEVELS):
-            above = list(dict.fromkeys([at >> 1 for at in above]))
-            for at in above:
-                left = 2 * at
-                if keys[left] + keys[left + 1] == 1:
-                    keys[at] = 1
-                    commitments[at] = commitments[left if keys[left] else left + 1]
-                else:
-                    keys[at] = _FORK
-                    both = b"\x02" + commitments[left] + commitments[left + 1]
-                    commitments[at] = sha256(both).digest()
+        above: Iterable[int]
+        if len(numbers) == 1:
+            above = _ABOVE[numbers[0]]
+        else:
+            above = sorted({at for number in numbers for at in _ABOVE[number]}, reverse=True)
+        for at in above:
+            left = 2 * at
+            right = left + 1
+            if keys[left] + keys[right] == 1:
+                keys[at] = 1
+                commitments[at] = commitments[left if keys[left] else right]
+            else:
+                keys[at] = _FORK
+                both = b"\x02" + commitments[left] + commitments[right]
+                commitments[at] = sha256(both).digest()
 
     def root(self) -> bytes:
         """The whole page's commitment."""
@@ -147,19 +155,21 @@ class StateTree:
         """Puts sorted leaves, all below one page, into it; its commitment."""
         path = _path(leaves[0], depth)
         page = self._page(path)
-        groups: dict[int, list[bytes]] = {}
-        at, shift = depth >> 1, 0 if depth & 1 else 4
-        for leaf in leaves:
-            groups.setdefault(leaf[at] >> shift & 0x0F, []).append(leaf)
-        for number, group in groups.items():
+        numbers: list[int] = []
+        for number, group in _by_half_byte(leaves, depth):
+            numbers.append(number)
             slot = page.slots[number]
-            if len(slot) == _LEAF_BYTES and all(leaf[:32] != slot[:32] for leaf in group):
+            if len(slot) == _FORK_BYTES:
+                fork = self._update(depth + 1, group, pages)
+                page.slots[number] = page.commitments[_SLOTS + number] = fork
+                continue
+            if slot and all(leaf[:32] != slot[:32] for leaf in group):
                 group = sorted([*group, slot])
-            if len(group) == 1 and len(slot) != _FORK_BYTES:
+            if len(group) == 1:
                 page.put(number, group[0])
             else:
                 page.put(number, self._update(depth + 1, group, pages))
-        page.settle(groups)
+        page.settle(numbers)
         pages[path] = page.to_bytes()
         return page.root()
 
@@ -199,6 +209,21 @@ def _single_below(page: _Page, node: int) -> bytes:
 def _end(key_hash: bytes, leaf: bytes, siblings: list[bytes]) -> StateProof:
     other = None if leaf[:32] == key_hash else OtherLeaf(leaf[:32], leaf[32:])
     return StateProof(tuple(siblings), other)
+
+
+def _by_half_byte(leaves: list[bytes], depth: int) -> list[tuple[int, list[bytes]]]:
+    """Sorted leaves by the half-byte at a depth, in order."""
+    at, shift = depth >> 1, 0 if depth & 1 else 4
+    groups: list[tuple[int, list[bytes]]] = []
+    last = -1
+    for leaf in leaves:
+        number = leaf[at] >> shift & 0x0F
+        if number == last:
+            groups[-1][1].append(leaf)
+        else:
+            groups.append((number, [leaf]))
+            last = number
+    return groups
 
 
 def _half_byte(key_hash: bytes, depth: int) -> int:
