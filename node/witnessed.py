@@ -81,6 +81,7 @@ class Witnessed:
         self._sizes = dict.fromkeys(self._witnesses, 0)
         self._newest: _Cosigned | None = None
         self._last_size = 0
+        self._shown_size = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,14 +95,20 @@ class Witnessed:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def newest(self) -> Note | None:
-        """The newest note that a witness cosigned, unless newer ones have waited too long."""
-        found, certificate = self._newest, self._node.certificate
-        if found is None or certificate is None:
-            return None
-        held_ms = HELD_ROUNDS * self._node.config.witness.interval_ms
-        fresh = self._node.clock.now_ms() - found.at_ms <= held_ms
-        return found.note if fresh or found.tree_size == certificate.tree_size else None
+    def shown(self, certificate: Certificate) -> Note:
+        """What this node shows of its log: never a smaller tree than it showed before.
+
+        The newest note that a witness cosigned, unless that is too old; else the certificate.
+        """
+        found = self._newest
+        if found is not None and found.tree_size >= self._shown_size:
+            held_ms = HELD_ROUNDS * self._node.config.witness.interval_ms
+            fresh = self._node.clock.now_ms() - found.at_ms <= held_ms
+            if fresh or found.tree_size == certificate.tree_size:
+                self._shown_size = found.tree_size
+                return found.note
+        self._shown_size = max(self._shown_size, certificate.tree_size)
+        return published_note(self._node, certificate)
 
     async def _run(self) -> None:
         settings = self._node.config.witness

@@ -31,7 +31,6 @@ from node.http.problems import Problem
 from node.http.reading import snapshot_of
 from node.service import Service
 from node.stored_tree import stored_leaf, stored_nodes
-from node.witnessed import published_note
 
 router = APIRouter(tags=["transparency"])
 tlog_router = APIRouter(tags=["transparency"])
@@ -49,7 +48,7 @@ def log_checkpoint(service: ServiceDep, _: Reader) -> Response:
 
     Where witnesses are configured: the newest that one of them cosigned, unless that is too old.
     """
-    note = service.witnessed.newest() or published_note(service.node, _certified(service))
+    note = service.witnessed.shown(_certified(service))
     return Response(
         note.to_bytes(),
         media_type="text/plain; charset=utf-8",
