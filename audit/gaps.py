@@ -6,6 +6,7 @@ they do not. What is missing or differs is a *gap*: a reason to ask both sides, 
 
     receipt ── acknowledgement      complete
             ── void                 taken back: nothing, or not all of it, went out
+    sealed receipt ── acknowledgement ── key      complete
             ── neither, in time     open
             ── neither, too late    a gap
 
@@ -20,6 +21,7 @@ from audit.forks import Readable, leaves
 from contracts.exchanges import (
     Acknowledgement,
     Item,
+    Key,
     Line,
     Receipt,
     ReceiptLine,
@@ -48,6 +50,10 @@ GAPS: dict[str, str] = {
     "acknowledged-twice": "The consumer acknowledged one exchange twice.",
     "voided-and-acknowledged": "The provider took it back; the consumer acknowledged it.",
     "voided-twice": "The provider took one exchange back twice.",
+    "key-missing": "The consumer acknowledged sealed content; no key followed in time.",
+    "key-withheld": "The consumer acknowledged sealed content; it was voided, without a key.",
+    "key-without-acknowledgement": "A key is on the ledger that no acknowledgement called for.",
+    "key-without-receipt": "A key is on the ledger for an exchange that has no sealed receipt.",
     "void-without-receipt": "The provider took back an exchange that it never receipted.",
     "other-counts": "A line's rows or bytes are not the sum of its items'.",
     "wrong-item": "An item is none that belongs into its record.",
@@ -111,6 +117,7 @@ class _Exchange:
 
     receipt: tuple[Receipt, _Place] | None = None
     acknowledgement: tuple[Acknowledgement, _Place] | None = None
+    key: tuple[Key, _Place] | None = None
     void: tuple[Void, _Place] | None = None
 
 
@@ -191,6 +198,7 @@ def _check_hours(
 _KINDS = {
     "exchange.receipts": Receipt,
     "exchange.acknowledgements": Acknowledgement,
+    "exchange.keys": Key,
     "exchange.voids": Void,
 }
 
@@ -268,6 +276,8 @@ def _take(
                     gap("acknowledged-twice", item.exchange_id, _also(halves.acknowledgement[1]))
                     continue
                 halves.acknowledgement = (item, place)
+            case Key():
+                halves.key = halves.key or (item, place)
             case Void():
                 found.voids += 1
                 if halves.void is not None:
@@ -309,21 +319,37 @@ def _judge(
             place = halves.acknowledgement[1]
             if place.grant_id not in unheld:
                 gap("without-receipt", place, "")
+        if halves.key is not None and halves.key[1].grant_id not in unheld:
+            gap("key-without-receipt", halves.key[1], "")
         if halves.void is not None and halves.void[1].grant_id not in unheld:
             gap("void-without-receipt", halves.void[1], "")
         return
     receipt, place = halves.receipt
+    is_unheld = unheld.get(place.grant_id, -1) >= place.height
+    if halves.key is not None:
+        if receipt.key_commitment is None:
+            gap("key-without-receipt", halves.key[1], "its content was not sealed")
+        elif halves.acknowledgement is None and not is_unheld:
+            gap("key-without-acknowledgement", halves.key[1], "")
     if halves.acknowledgement is None:
         if halves.void is not None:
             return
         waited_ms = found.time_ms - place.time_ms
         if waited_ms <= grace_ms:
             found.open += 1
-        elif unheld.get(place.grant_id, -1) < place.height:
+        elif not is_unheld:
             gap("unacknowledged", place, f"since {waited_ms // 1000} s")
         return
     said, where = halves.acknowledgement
-    if halves.void is not None:
+    keyless = receipt.key_commitment is not None and halves.key is None and not is_unheld
+    waited_ms = found.time_ms - where.time_ms
+    if keyless and halves.void is not None:
+        gap("key-withheld", where, f"{halves.void[0].reason}")
+    elif keyless and waited_ms <= grace_ms:
+        found.open += 1
+    elif keyless:
+        gap("key-missing", where, f"since {waited_ms // 1000} s")
+    elif halves.void is not None:
         gap("voided-and-acknowledged", where, f"{halves.void[0].delivered_bytes} bytes went out")
     if (said.receipt_record, where.grant_id) != (place.record_id, place.grant_id):
         gap("other-receipt", where, f"the receipt is in record {place.record_id.hex()}")

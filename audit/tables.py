@@ -19,6 +19,7 @@ from contracts.exchanges import (
     Acknowledgement,
     Denial,
     Item,
+    Key,
     Receipt,
     Receipts,
     Void,
@@ -107,7 +108,7 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("subjects", _INT, "how many persons"),
     ),
     "halves": (
-        ("half", _TEXT, "acknowledgement, void or denial"),
+        ("half", _TEXT, "acknowledgement, key, void or denial"),
         ("exchange_id", _ID, "the exchange"),
         ("grant_id", _ID, "the grant of its line"),
         ("record_id", _ID, "the record that holds it"),
@@ -331,6 +332,8 @@ class TableWriter:
                 self._rows["receipts"].append((*place, *counts))
             case Acknowledgement():
                 halves.append(("acknowledgement", *place, None, None, 1))
+            case Key():
+                halves.append(("key", *place, None, None, 1))
             case Void():
                 halves.append(("void", *place, None, None, 1))
             case Denial():

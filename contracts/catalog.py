@@ -92,6 +92,11 @@ class Dataset(Format, frozen=True):
     changed_height: Natural
     derivations: Natural
 
+    @property
+    def sealed(self) -> bool:
+        """Whether its exchanges have to be sealed: the data is sensitive, or shared no more."""
+        return self.offer.classification == "sensitive" or self.offer.sharing == "closed"
+
     def type_of(self, field: str) -> str | None:
         """A field's type; None if there is no such field."""
         return dict(self.fields).get(field)

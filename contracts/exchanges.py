@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from contracts.catalog import dataset
 from contracts.context import Context
 from contracts.grants import Grant, exhausted, grant, put_grant, standing
 from contracts.limits import Counts
@@ -21,6 +22,7 @@ from contracts.vocabularies import TermName
 from ledger.attachments import items_root
 from ledger.codec import Decoder, Format
 from ledger.records import Attached
+from ledger.sealing import WRAPPED_BYTES
 from ledger.types import Hash, Identifier, Natural, PublicKey, Signature
 
 LINES_MAX = 16
@@ -39,6 +41,7 @@ class ReceiptLine(Format, frozen=True):
     """What was exchanged under one grant: exchanges, rows, bytes of content, root of the items.
 
     version, purpose, legal_basis: of the grant, as each of these exchanges was made under them.
+    sealed: whether their content is sealed, all of it or none.
     """
 
     grant_id: Hash
@@ -49,10 +52,11 @@ class ReceiptLine(Format, frozen=True):
     rows: Natural
     size_bytes: Natural
     items_root: Hash
+    sealed: bool = False
 
 
 class Line(Format, frozen=True):
-    """Acknowledgements, voids or denials under one grant."""
+    """Acknowledgements, keys, voids or denials under one grant."""
 
     grant_id: Hash
     count: Count
@@ -67,6 +71,12 @@ class Receipts(Format, frozen=True):
 
 class Acknowledgements(Format, frozen=True):
     """Body of `exchange.acknowledgements`; the author is the consumer."""
+
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=LINES_MAX)]
+
+
+class Keys(Format, frozen=True):
+    """Body of `exchange.keys`; the author is the provider: the keys of sealed exchanges."""
 
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=LINES_MAX)]
 
@@ -88,7 +98,9 @@ class Receipt(Format, frozen=True, tag=1):
 
     exchange_id: 32 random bytes of the consumer. request, response, case: commitments
     (`ledger.commitments`). subjects: how many persons, subjects_root: RFC 6962 root of their tags
-    in order of the rows, each once; zero bytes if the dataset names no subject.
+    in order of the rows, each once; zero bytes if the dataset names no subject. key_commitment: of
+    a sealed exchange, to the content key (`ledger.sealing`); its response is then to the root over
+    the sealed chunks.
     """
 
     exchange_id: Hash
@@ -99,6 +111,7 @@ class Receipt(Format, frozen=True, tag=1):
     size_bytes: Natural
     subjects: Natural
     subjects_root: Hash
+    key_commitment: Hash | None = None
 
 
 class Acknowledgement(Format, frozen=True, tag=2):
@@ -132,7 +145,15 @@ class Denial(Format, frozen=True, tag=4):
     count: Natural
 
 
-Item = Receipt | Acknowledgement | Void | Denial
+class Key(Format, frozen=True, tag=5):
+    """The content key of a sealed exchange, wrapped to the key that its consumer drew for it."""
+
+    exchange_id: Hash
+    receipt_record: Hash
+    wrapped: Annotated[bytes, Meta(min_length=WRAPPED_BYTES, max_length=WRAPPED_BYTES)]
+
+
+Item = Receipt | Acknowledgement | Void | Denial | Key
 
 _ITEM: Decoder[Item] = Decoder(Item, what="exchange item", bytes_max=4096)
 
@@ -143,7 +164,8 @@ class ExchangeRequest(Format, frozen=True):
     grant_version: of the grant, as its consumer knows it. purpose: the grant's. fields: what is
     asked for, at most the granted ones. query: JSON.
     request_blinding: opens the commitment to the query. case: commitment to the case number.
-    created_ms: Unix time; providers take requests of the last minutes only.
+    created_ms: Unix time; providers take requests of the last minutes only. seal_to: an X25519
+    public key, drawn for this exchange if the dataset is sealed.
     """
 
     version: Literal[1]
@@ -159,6 +181,7 @@ class ExchangeRequest(Format, frozen=True):
     request_blinding: Hash
     case: Hash
     created_ms: Natural
+    seal_to: Hash | None = None
 
 
 class SignedRequest(Format, frozen=True):
@@ -264,7 +287,8 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
             return Refusal("not-the-provider", f"{known.request.provider} provides this data")
         more = Counts(line.count, line.rows, line.size_bytes)
         refusal = (
-            standing(context.state, known, time_ms=context.time_ms)
+            _unsealed(context.state, known, line)
+            or standing(context.state, known, time_ms=context.time_ms)
             or _other_right(known, line.version, line.purpose, line.legal_basis)
             or exhausted(known, more, time_ms=context.time_ms)
         )
@@ -273,9 +297,44 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
         total = known.total.plus(more)
         if max(total.rows, total.size_bytes) > TOTAL_MAX:
             return Refusal("invalid-lines", f"rows or bytes beyond {TOTAL_MAX} in all")
-        put_grant(context, known.counting(more, time_ms=context.time_ms))
+        sealed = known.sealed + line.count * line.sealed
+        counted = known.counting(more, time_ms=context.time_ms)
+        put_grant(context, msgspec.structs.replace(counted, sealed=sealed))
         item = context.record_id + number.to_bytes(2, "big")
         context.state.append(receipts_list(line.grant_id), [item])
+    return None
+
+
+def _unsealed(view: View, value: Grant, line: ReceiptLine) -> Refusal | None:
+    """Why content may not go out as it is: the dataset's has to be sealed."""
+    offered = dataset(view, value.request.provider, value.request.dataset)
+    if offered is not None and offered.sealed and not line.sealed:
+        return Refusal("seal-required", f"{offered.publisher}/{offered.offer.name} is sealed")
+    return None
+
+
+def keys(context: Context, body: Keys) -> Refusal | None:
+    """A provider hands over the keys of sealed content whose receipt was acknowledged.
+
+    The grant is looked at once more: what was revoked meanwhile is never opened.
+    """
+    refusal = _misfit(context, body.lines)
+    if refusal is not None:
+        return refusal
+    for line in body.lines:
+        known = grant(context.state, line.grant_id)
+        if known is None:
+            return Refusal("unknown-grant", line.grant_id.hex())
+        if known.request.provider != context.department:
+            return Refusal("not-the-provider", f"{known.request.provider} provides this data")
+        refusal = standing(context.state, known, time_ms=context.time_ms)
+        if refusal is not None:
+            return refusal
+        opened = known.opened + line.count
+        if opened > min(known.sealed, known.acknowledged):
+            said = f"{known.sealed} sealed, {known.acknowledged} acknowledged"
+            return Refusal("not-acknowledged", f"{opened} keys, {said}")
+        put_grant(context, msgspec.structs.replace(known, opened=opened))
     return None
 
 

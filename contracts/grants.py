@@ -166,7 +166,8 @@ class Grant(Format, frozen=True):
     versions: how many were asked for. co_approvers: those of the version in force. reason,
     decided: of the status. total: by all receipts; before: the part of it that earlier versions
     used. window, in_window: the newest window of the rate, and the exchanges in it. voided,
-    acknowledged: exchanges of those; denied: exchanges refused under it.
+    acknowledged: exchanges of those; denied: exchanges refused under it. sealed: exchanges whose
+    content was sealed; opened: how many of their keys were handed over.
     """
 
     grant_id: Hash
@@ -188,6 +189,8 @@ class Grant(Format, frozen=True):
     acknowledged: Natural = 0
     voided: Natural = 0
     denied: Natural = 0
+    sealed: Natural = 0
+    opened: Natural = 0
 
     @property
     def exchanges(self) -> int:

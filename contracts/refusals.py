@@ -290,6 +290,14 @@ REFUSALS: dict[str, Explanation] = {
     "invalid-lines": Explanation(
         "The lines name a grant twice, or do not add up to what is attached.", _RESEND
     ),
+    "seal-required": Explanation(
+        "The dataset is sensitive or closed: its exchanges are sealed.",
+        "Exchange it between nodes that seal; see `docs/HTTP.md`.",
+    ),
+    "not-acknowledged": Explanation(
+        "More keys are handed over than sealed contents were acknowledged.",
+        "Wait for the consumer's acknowledgement to be certified.",
+    ),
     "more-than-received": Explanation(
         "More is acknowledged or voided than receipts say was exchanged.",
         "Compare with the receipts of the grant: GET /v1/grants/{grant_id}/receipts.",

@@ -83,6 +83,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "exchange.acknowledgements": _contract(
         exchanges.Acknowledgements, exchanges.acknowledgements, "items", while_suspended=True
     ),
+    "exchange.keys": _contract(exchanges.Keys, exchanges.keys, "items"),
     "exchange.denials": _contract(
         exchanges.Denials, exchanges.denials, "items", while_suspended=True
     ),

@@ -1,4 +1,4 @@
-"""Content in chunks, encrypted so that one commitment fixes the key (ADR 0009).
+"""Content in chunks, encrypted so that one commitment fixes the key (ADR 0010).
 
 One random content key for each exchange. HKDF-SHA-256 (RFC 5869) makes two values of it:
 

@@ -57,6 +57,7 @@ async def running(config: Config) -> AsyncIterator[Service]:
             {
                 "exchange": service.provider.serve,
                 "resume": service.provider.resume,
+                "key": service.provider.key,
                 BLOCKS: fetching.serve,
             }
         )

@@ -35,8 +35,8 @@ class Answer(Format, frozen=True):
 
 class ReleaseHead(Format, frozen=True):
     """First chunk of a release. item: the receipt's bytes in the attachment of receipt_record.
-    hashes: the leaf hashes of all chunks. next_offset: where the next window of rows begins, if
-    there are more than one exchange may carry."""
+    hashes: the leaf hashes of all chunks, as sent. next_offset: where the next window of rows
+    begins, if there are more than one exchange may carry."""
 
     receipt_record: Hash
     item: Annotated[bytes, Meta(max_length=4096)]
@@ -52,9 +52,17 @@ class Resume(Format, frozen=True):
     number: Natural
 
 
+class KeyWanted(Format, frozen=True):
+    """Body of the RPC `key`: the sealed content has come, as the consumer's record says."""
+
+    exchange_id: Hash
+    acknowledgement_record: Hash
+
+
 ANSWER: Decoder[Answer] = Decoder(Answer, what="answer", bytes_max=CHUNK_BYTES_MAX)
 RELEASE_HEAD: Decoder[ReleaseHead] = Decoder(ReleaseHead, what="release", bytes_max=HEAD_BYTES_MAX)
 RESUME: Decoder[Resume] = Decoder(Resume, what="resumption", bytes_max=256)
+KEY_WANTED: Decoder[KeyWanted] = Decoder(KeyWanted, what="wish for a key", bytes_max=256)
 
 
 def chunks_of(fields: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:

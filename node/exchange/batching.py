@@ -52,11 +52,13 @@ Outcome = Placed | ports.Rejected | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """Under what a receipt is written: version, purpose and legal basis of its grant."""
+    """Under what a receipt is written: version, purpose and legal basis of its grant, and whether
+    the content is sealed."""
 
     version: int
     purpose: str
     legal_basis: str
+    sealed: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class _Item:
     rows: int
     size_bytes: int
     right: Right | None
+    leaving: Callable[[], ports.Rejected | None] | None
     done: asyncio.Future[Outcome]
 
 
@@ -109,12 +112,16 @@ class Batcher:
         rows: int = 0,
         size_bytes: int = 0,
         right: Right | None = None,
+        leaving: Callable[[], ports.Rejected | None] | None = None,
     ) -> Outcome:
-        """Puts an item on the ledger; once certified, where it is. right: a receipt's."""
+        """Puts an item on the ledger; once certified, where it is. right: a receipt's.
+
+        leaving: asked in the turn in which the item's batch is submitted, why it may not be.
+        """
         if len(self._waiting) >= self._items_waiting_max:
             return ports.Rejected("busy", "too many exchanges are under way", retry_after_ms=1_000)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Item(grant_id, data, rows, size_bytes, right, done))
+        self._waiting.append(_Item(grant_id, data, rows, size_bytes, right, leaving, done))
         self._wake.set()
         return await done
 
@@ -163,6 +170,9 @@ class Batcher:
 
     async def _send(self, items: Sequence[_Item]) -> None:
         try:
+            items = self._that_may_leave(items)
+            if not items:
+                return
             ordered = sorted(items, key=lambda item: item.grant_id)
             record = self._author.build(
                 Draft(
@@ -187,6 +197,17 @@ class Batcher:
             log.error("a batch failed", kind=self._kind, error=repr(error))
             self._finish(items, ports.Rejected("internal-error", type(error).__name__))
             raise
+
+    def _that_may_leave(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """The items without those that must not be submitted any more."""
+        left = []
+        for item in items:
+            stopped = None if item.leaving is None else item.leaving()
+            if stopped is None:
+                left.append(item)
+            else:
+                self._finish([item], stopped)
+        return left
 
     @staticmethod
     def _finish(items: Sequence[_Item], outcome: Outcome) -> None:
@@ -227,6 +248,7 @@ def _lines(items: Sequence[_Item], kind: str) -> tuple[ReceiptLine | Line, ...]:
                     rows,
                     size,
                     root,
+                    right.sealed,
                 )
             )
         else:

@@ -3,35 +3,37 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from contracts.catalog import dataset
 from contracts.consortium import member
 from contracts.exchanges import (
     Acknowledgement,
     Acknowledgements,
     ExchangeRequest,
     Receipt,
-    Receipts,
+    ReceiptLine,
     SignedRequest,
     parse_item,
 )
 from contracts.grants import Grant, grant
-from ledger import store_keys
-from ledger.attachments import parse_items
-from ledger.codec import Decoder, encode
+from ledger.codec import encode
 from ledger.commitments import commitment, opens
 from ledger.errors import Malformed
-from ledger.records import HEADER_BYTES_MAX, parse_leaf
+from ledger.sealing import SealBroken
 from ledger.statements import exchange_request_statement
 from ledger.tree import root_of
-from ledger.types import LeafIndex
 from node.authoring import Author
-from node.exchange.answers import ANSWER, RELEASE_HEAD, Answer, ReleaseHead, Resume
-from node.exchange.batching import Batcher
+from node.exchange.answers import ANSWER, Answer, ReleaseHead, Resume
+from node.exchange.arriving import Arriving, ExchangeRefused, Opener
+from node.exchange.batching import Batcher, Outcome
+from node.exchange.finding import certified_place, items_at
 from node.exchange.preparing import request_commitment
-from node.exchange.spool import Result, Spool, SpoolFull, fits
+from node.exchange.spool import Result, Spool, SpoolFull
 from node.exchange.vault import Vault
 from node.peers.rpc import PeerUnavailable, RpcError
 from node.runtime import Node
@@ -48,17 +50,6 @@ KEPT_MAX = 64
 
 KEPT_S = 600.0
 """How long one waits."""
-
-_RECEIPTS: Decoder[Receipts] = Decoder(Receipts, what="receipts", bytes_max=HEADER_BYTES_MAX)
-
-
-class ExchangeRefused(Exception):
-    """The exchange did not take place. code: a refusal's or a problem's; detail: for a person."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +126,25 @@ class Consumer:
         if known.consumer != self._node.department:
             raise ExchangeRefused("not-the-consumer", f"{known.consumer} holds this grant")
         self.in_flight += 1
-        asked, case_blinding = self._request(wanted, known)
+        offered = dataset(self._node.view(), known.request.provider, known.request.dataset)
+        private = X25519PrivateKey.generate() if offered and offered.sealed else None
+        asked, case_blinding = self._request(wanted, known, private)
         result = self._spool.begin(ledger_id=asked.ledger_id, exchange_id=asked.exchange_id)
         received = None
         try:
-            head = await self._fetch(asked, known, result, timeout_s)
-            received = await self._check(asked, known, head, result, timeout_s)
+            node_id, head = await self._fetch(asked, known, result, timeout_s)
+            place = await self._check(asked, known, head, timeout_s)
             await asyncio.to_thread(self._keep, asked, wanted, head, case_blinding)
-            self._acknowledge(asked, head)
+            if private is not None:
+                opener = Opener(self._node, asked, head, known, timeout_s)
+                acknowledged = await self._acknowledge(asked, head)
+                await opener.open(node_id, acknowledged, private, result)
+            await asyncio.to_thread(self._check_content, asked, head, result)
+            if private is None:
+                self._spawn(self._acknowledge(asked, head))
+            received = Received(
+                asked.exchange_id, result, head.receipt_record, *place, head.next_offset
+            )
             return received
         except SpoolFull as error:
             raise ExchangeRefused("busy", str(error)) from None
@@ -174,7 +176,9 @@ class Consumer:
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
-    def _request(self, wanted: Wanted, known: Grant) -> tuple[ExchangeRequest, bytes]:
+    def _request(
+        self, wanted: Wanted, known: Grant, private: X25519PrivateKey | None
+    ) -> tuple[ExchangeRequest, bytes]:
         case_blinding = secrets.token_bytes(32)
         ledger_id = self._node.ledger_id
         asked = ExchangeRequest(
@@ -193,13 +197,14 @@ class Consumer:
                 ledger_id, role="case", blinding=case_blinding, content=wanted.case.encode()
             ),
             created_ms=self._node.clock.now_ms(),
+            seal_to=None if private is None else private.public_key().public_bytes_raw(),
         )
         return asked, case_blinding
 
     async def _fetch(
         self, asked: ExchangeRequest, known: Grant, result: Result, timeout_s: float
-    ) -> ReleaseHead:
-        """The release, from whichever of the provider's nodes is reachable.
+    ) -> tuple[bytes, ReleaseHead]:
+        """The release, from whichever of the provider's nodes is reachable, and which that was.
 
         Once a node may have the request, no other is asked: there would be a second receipt. If the
         line breaks, the same release goes on from the chunk that is next.
@@ -212,7 +217,7 @@ class Consumer:
         assert provider is not None, "a grant's provider is a member"
         network = self._node.network
         assert network is not None
-        arriving = _Arriving(result)
+        arriving = Arriving(result, sealed=asked.seal_to is not None)
         failure: Exception | None = None
         for node_id in provider.nodes:
             try:
@@ -225,7 +230,7 @@ class Consumer:
                 arriving.heard = self._now()
                 try:
                     await arriving.take(network.call(node_id, method, body, timeout_s=timeout_s))
-                    return arriving.whole()
+                    return node_id, arriving.whole()
                 except RpcError as error:
                     raise ExchangeRefused(error.code, error.detail) from None
                 except PeerUnavailable as error:
@@ -244,15 +249,22 @@ class Consumer:
         asked: ExchangeRequest,
         known: Grant,
         head: ReleaseHead,
-        result: Result,
         timeout_s: float,
-    ) -> Received:
-        """The content is what a certified receipt of this very exchange says (P1)."""
-        index, height = await self._find(head.receipt_record, timeout_s)
+    ) -> tuple[int, int]:
+        """The chunks announced are what a certified receipt of this very exchange says (P1).
+
+        Height and leaf index of the receipt.
+        """
+        place = await certified_place(self._node, head.receipt_record, timeout_s=timeout_s)
+        if place is None:
+            raise ExchangeRefused("receipt-missing", "the receipt is not certified at this node")
+        index, height = place
         receipt = self._receipt(asked, known, head, index)
         ledger_id = self._node.ledger_id
         if receipt.request != request_commitment(ledger_id, asked) or receipt.case != asked.case:
             raise ExchangeRefused("receipt-mismatch", "the receipt is of another request")
+        if (receipt.key_commitment is None) != (asked.seal_to is None):
+            raise ExchangeRefused("receipt-mismatch", "the content is not sealed as it has to be")
         if not opens(
             receipt.response,
             ledger_id,
@@ -261,16 +273,18 @@ class Consumer:
             content=root_of(head.hashes),
         ):
             raise ExchangeRefused("receipt-mismatch", "the content is not what was receipted")
-        await asyncio.to_thread(self._check_content, asked, receipt, result)
-        return Received(
-            asked.exchange_id, result, head.receipt_record, height, index, head.next_offset
-        )
+        return height, index
 
-    def _check_content(self, asked: ExchangeRequest, receipt: Receipt, result: Result) -> None:
+    def _check_content(self, asked: ExchangeRequest, head: ReleaseHead, result: Result) -> None:
         """Each chunk is rows of the asked fields, as many as the receipt says. Blocking."""
+        receipt = parse_item(head.item)
+        assert isinstance(receipt, Receipt), "it was looked up"
         rows = size = 0
         for number in range(result.count):
-            content = result.chunk(number)
+            try:
+                content = result.chunk(number)
+            except SealBroken as error:
+                raise ExchangeRefused("seal-broken", str(error)) from None
             try:
                 answer = ANSWER.decode(content)
             except Malformed as error:
@@ -282,42 +296,20 @@ class Consumer:
         if (rows, size) != (receipt.rows, receipt.size_bytes):
             raise ExchangeRefused("receipt-mismatch", "rows or bytes differ from the receipt")
 
-    async def _find(self, record_id: bytes, timeout_s: float) -> tuple[int, int]:
-        """Where the receipt is in this node's ledger, once it is certified here."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                async for _ in self._node.events.heights(-1, certified=True):
-                    value = self._node.store.get(store_keys.record_key(record_id))
-                    if value is None:
-                        continue
-                    index = store_keys.read_number(value[:8])
-                    height = store_keys.read_number(value[8:])
-                    if height <= self._node.events.certified_height:
-                        return index, height
-        except TimeoutError:
-            pass
-        raise ExchangeRefused("receipt-missing", "the receipt is not certified at this node")
-
     def _receipt(
         self, asked: ExchangeRequest, known: Grant, head: ReleaseHead, index: int
     ) -> Receipt:
         """The receipt item, found in its record's attachment under this grant's line."""
-        leaf = self._node.store.get(store_keys.leaf_key(LeafIndex(index)))
-        attached = self._node.store.get(store_keys.attached_key(LeafIndex(index)))
-        assert leaf is not None and attached is not None, "an executed record is stored whole"
-        header = parse_leaf(leaf).header
-        if header.kind != "exchange.receipts" or header.department != known.request.provider:
-            raise ExchangeRefused("receipt-mismatch", "the record named holds no such receipt")
-        items = parse_items(attached)
-        place = 0
-        for line in _RECEIPTS.decode(bytes(header.body)).lines:
-            part = items[place : place + line.count]
-            place += line.count
-            right = (line.version, line.purpose) == (asked.grant_version, asked.purpose)
-            if line.grant_id == asked.grant_id and right and head.item in part:
-                item = parse_item(head.item)
-                if isinstance(item, Receipt) and item.exchange_id == asked.exchange_id:
-                    return item
+        for line, item in items_at(
+            self._node, index, kind="exchange.receipts", department=known.request.provider
+        ):
+            assert isinstance(line, ReceiptLine), "a receipt's line"
+            right = (line.grant_id, line.version, line.purpose, line.sealed)
+            wanted = (asked.grant_id, asked.grant_version, asked.purpose, asked.seal_to is not None)
+            if right != wanted or encode(item) != head.item:
+                continue
+            if isinstance(item, Receipt) and item.exchange_id == asked.exchange_id:
+                return item
         raise ExchangeRefused("receipt-mismatch", "the record named holds no such receipt")
 
     def _keep(
@@ -339,61 +331,18 @@ class Consumer:
             }
         )
 
-    def _acknowledge(self, asked: ExchangeRequest, head: ReleaseHead) -> None:
+    async def _acknowledge(self, asked: ExchangeRequest, head: ReleaseHead) -> Outcome:
         receipt = parse_item(head.item)
         assert isinstance(receipt, Receipt)
         item = Acknowledgement(
             asked.exchange_id, head.receipt_record, receipt.request, receipt.response
         )
-        task = asyncio.ensure_future(self._acknowledgements.add(asked.grant_id, encode(item)))
+        return await self._acknowledgements.add(asked.grant_id, encode(item))
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-class _Arriving:
-    """A release as it comes, over one connection or several. head: the first chunk, once it came.
-    heard: when something came last, by the loop's clock.
-
-    Each chunk is compared with its hash in the head before it is spooled, so one that is left out,
-    moved or changed ends the exchange at once.
-    """
-
-    def __init__(self, result: Result) -> None:
-        self.result = result
-        self.head: ReleaseHead | None = None
-        self._head_bytes = b""
-        self.heard = 0.0
-
-    async def take(self, chunks: AsyncGenerator[bytes, None]) -> None:
-        """What comes over one connection. Raises ExchangeRefused, RpcError, PeerUnavailable."""
-        first = True
-        async for chunk in chunks:
-            self.heard = asyncio.get_running_loop().time()
-            if first:
-                self._begin(chunk)
-                first = False
-                continue
-            assert self.head is not None, "the head came first"
-            if not fits(chunk, self.result.count, self.head.hashes):
-                raise ExchangeRefused("receipt-mismatch", "a chunk is not the one announced")
-            self.result.add(chunk)
-
-    def _begin(self, head: bytes) -> None:
-        if self.head is not None:
-            if head != self._head_bytes:
-                raise ExchangeRefused("receipt-mismatch", "the release went on as another one")
-            return
-        try:
-            self.head = RELEASE_HEAD.decode(head)
-        except Malformed as error:
-            raise ExchangeRefused("malformed-answer", str(error)) from None
-        self._head_bytes = head
-
-    def whole(self) -> ReleaseHead:
-        """The head, once everything that it announces is there. Raises ExchangeRefused."""
-        if self.head is None:
-            raise ExchangeRefused("malformed-answer", "the provider sent nothing")
-        if self.result.count != len(self.head.hashes):
-            raise ExchangeRefused("receipt-mismatch", "the release ended early")
-        self.result.finish()
-        return self.head
+__all__ = ["Consumer", "ExchangeRefused", "Received", "Wanted"]

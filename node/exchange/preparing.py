@@ -7,7 +7,7 @@ decides nothing.
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -134,6 +134,9 @@ class Preparer:
         if known.request.limits.subjects_named and named is None:
             what = f"a condition = or in on {offered.subject_field}"
             raise Denied(Refusal("subjects-not-named", what))
+        if offered.sealed and asked.seal_to is None:
+            what = f"{offered.publisher}/{offered.offer.name} is sealed"
+            raise Denied(Refusal("seal-required", what))
         return _Reading(source, tuple(Field(name, types[name]) for name in names), query, named)
 
     def _pack(
@@ -175,18 +178,7 @@ class Preparer:
             raise Denied(refusal)
         tags = list(subjects.tags)
         blinding = secrets.token_bytes(32)
-        receipt = Receipt(
-            exchange_id=asked.exchange_id,
-            request=request_commitment(self._node.ledger_id, asked),
-            response=response_commitment(
-                self._node.ledger_id, blinding=blinding, root=root_of(result.hashes)
-            ),
-            case=asked.case,
-            rows=cut.count,
-            size_bytes=result.size_bytes,
-            subjects=len(tags),
-            subjects_root=items_root(tags) if tags else NO_SUBJECTS,
-        )
+        receipt = self._receipt(asked, offered, result, cut.count, tags, blinding)
         self._vault.begin(
             asked.exchange_id,
             Unfinished(asked.grant_id, self._node.events.height),
@@ -200,9 +192,36 @@ class Preparer:
                 "subject_tags": [tag.hex() for tag in tags],
             },
         )
-        right = Right(known.version, known.request.purpose, known.request.legal_basis)
+        asked_for = known.request
+        right = Right(known.version, asked_for.purpose, asked_for.legal_basis, offered.sealed)
         following = (reading.query.offset or 0) + cut.count if cut.more else None
         return Prepared(asked, right, result, blinding, receipt, following)
+
+    def _receipt(
+        self,
+        asked: ExchangeRequest,
+        offered: Dataset,
+        result: Result,
+        rows: int,
+        tags: Sequence[bytes],
+        blinding: bytes,
+    ) -> Receipt:
+        """What the provider attests: of sealed content, the sealed chunks and their key."""
+        return Receipt(
+            exchange_id=asked.exchange_id,
+            request=request_commitment(self._node.ledger_id, asked),
+            response=response_commitment(
+                self._node.ledger_id,
+                blinding=blinding,
+                root=root_of(result.sealed_hashes if offered.sealed else result.hashes),
+            ),
+            case=asked.case,
+            rows=rows,
+            size_bytes=result.size_bytes,
+            subjects=len(tags),
+            subjects_root=items_root(tags) if tags else NO_SUBJECTS,
+            key_commitment=result.key_commitment if offered.sealed else None,
+        )
 
 
 class _Subjects:

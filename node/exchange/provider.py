@@ -16,9 +16,12 @@ import structlog
 
 from contracts.consortium import department_of_key, node, setting
 from contracts.exchanges import (
+    Acknowledgement,
     Denial,
     Denials,
     ExchangeRequest,
+    Key,
+    Keys,
     Receipts,
     Void,
     Voids,
@@ -31,11 +34,14 @@ from contracts.refusals import Refusal
 from ledger import store_keys
 from ledger.codec import encode
 from ledger.errors import Malformed
+from ledger.sealing import wrap
 from ledger.signatures import verify
 from ledger.statements import exchange_request_statement
+from node import ports
 from node.authoring import VALID_MS, Author
-from node.exchange.answers import RESUME, ReleaseHead
+from node.exchange.answers import KEY_WANTED, RESUME, ReleaseHead
 from node.exchange.batching import Batcher, Placed
+from node.exchange.finding import certified_place, items_at
 from node.exchange.preparing import Denied, Prepared, Preparer, request_commitment
 from node.exchange.recovery import receipts_to_void
 from node.exchange.release import Endings, Moment, Release, Stop
@@ -65,19 +71,33 @@ class _Open:
     """An exchange whose receipt is on its way, or whose release is under way.
 
     placed: where its receipt is, once certified. sent: chunks that have left, from the first on.
-    over: all has left, or nothing may any more.
+    key_record: of a sealed one, the record with its key. over: all has left, or nothing may any
+    more.
     """
 
     prepared: Prepared
     release: Release
     placed: asyncio.Future[Placed]
     sent: int = 0
+    key_record: bytes | None = None
+    keying: asyncio.Lock = field(default_factory=asyncio.Lock)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk has left."""
-        return self.sent == self.prepared.result.count
+        """Whether all of it has left, also the key of what is sealed."""
+        all_sent = self.sent == self.prepared.result.count
+        return all_sent and (not self.sealed or self.key_record is not None)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether chunks leave as ciphertext, and their key after the acknowledgement."""
+        return self.prepared.right.sealed
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it is kept for a while after it is complete: the line may have broken."""
+        return self.complete and (self.sealed or self.prepared.result.count > 1)
 
 
 class Provider:
@@ -120,6 +140,13 @@ class Provider:
             submitter=node,
             actor="exchange gateway",
         )
+        self._keys = Batcher(
+            kind="exchange.keys",
+            make_body=lambda lines: Keys(lines),  # type: ignore[arg-type]
+            author=author,
+            submitter=node,
+            actor="exchange gateway",
+        )
         self._denied: dict[tuple[bytes, str, str], Denial] = {}
         self._denying: set[asyncio.Task[Any]] = set()
         self._unfinished = vault.unfinished()
@@ -139,7 +166,7 @@ class Provider:
             opened.release.end(Stop("out-of-service", "the provider's node stops"))
             opened.over.set()
         await asyncio.gather(*self._denying, return_exceptions=True)
-        for batcher in (self._receipts, self._denials, self._voids):
+        for batcher in (self._receipts, self._keys, self._denials, self._voids):
             await batcher.stop()
 
     async def serve(self, sender: bytes, body: bytes) -> AsyncIterator[Part]:
@@ -161,17 +188,78 @@ class Provider:
             wanted = RESUME.decode(body)
         except Malformed as error:
             raise RpcError("malformed-request", str(error)) from None
-        opened = self._open.get(wanted.exchange_id) or self._lingering.get(wanted.exchange_id)
-        asking = node(self._node.view(), sender)
-        if (
-            opened is None
-            or asking is None
-            or asking.department != opened.prepared.asked.consumer
-            or wanted.number > opened.sent
-        ):
-            raise RpcError("unknown-exchange", "nothing of it is kept here; ask anew")
-        async for part in self._release(opened, start=wanted.number):
+        opened = self._known(sender, wanted.exchange_id)
+        async for part in self._release(opened, start=min(wanted.number, opened.sent)):
             yield part
+
+    async def key(self, sender: bytes, body: bytes) -> AsyncIterator[Part]:
+        """The RPC `key`: after the consumer's certified acknowledgement of sealed content, the
+        record with its key. Raises RpcError."""
+        try:
+            wanted = KEY_WANTED.decode(body)
+        except Malformed as error:
+            raise RpcError("malformed-request", str(error)) from None
+        opened = self._known(sender, wanted.exchange_id)
+        async with opened.keying:
+            if opened.key_record is None:
+                placed = await asyncio.shield(opened.placed)
+                await self._check_acknowledged(opened, placed, wanted.acknowledgement_record)
+                opened.key_record = await self._hand_over_key(opened, placed)
+                opened.over.set()
+        yield opened.key_record
+
+    def _known(self, sender: bytes, exchange_id: bytes) -> _Open:
+        """An exchange that this node of its consumer may go on with."""
+        opened = self._open.get(exchange_id) or self._lingering.get(exchange_id)
+        asking = node(self._node.view(), sender)
+        if opened is None or asking is None or asking.department != opened.prepared.asked.consumer:
+            raise RpcError("unknown-exchange", "nothing of it is kept here; ask anew")
+        return opened
+
+    async def _check_acknowledged(self, opened: _Open, placed: Placed, record_id: bytes) -> None:
+        """The consumer's word that the sealed content has come is certified in this ledger."""
+        receipt, asked = opened.prepared.receipt, opened.prepared.asked
+        expected = Acknowledgement(
+            asked.exchange_id, placed.record.record_id, receipt.request, receipt.response
+        )
+        left_s = max(0.0, self._left_s(opened.release))
+        place = await certified_place(self._node, record_id, timeout_s=left_s)
+        found = place is not None and any(
+            line.grant_id == asked.grant_id and item == expected
+            for line, item in items_at(
+                self._node,
+                place[0],
+                kind="exchange.acknowledgements",
+                department=asked.consumer,
+            )
+        )
+        if not found or not opened.sealed:
+            raise RpcError("not-acknowledged", "the ledger holds no such acknowledgement")
+
+    async def _hand_over_key(self, opened: _Open, placed: Placed) -> bytes:
+        """The key goes onto the ledger, wrapped to the consumer; the record that holds it."""
+        prepared, asked = opened.prepared, opened.prepared.asked
+        assert prepared.result.content_key is not None and asked.seal_to is not None
+        names = {"ledger_id": asked.ledger_id, "exchange_id": asked.exchange_id}
+        try:
+            wrapped = wrap(prepared.result.content_key, asked.seal_to, **names)
+        except ValueError:
+            raise RpcError("malformed-request", "seal_to is no key") from None
+
+        def leaving() -> ports.Rejected | None:
+            size = prepared.receipt.size_bytes - opened.release.delivered_bytes
+            stop = opened.release.take(size, self._moment(), self.endings)
+            return None if stop is None else ports.Rejected(stop.code, stop.detail)
+
+        item = Key(asked.exchange_id, placed.record.record_id, wrapped)
+        outcome = await self._keys.add(asked.grant_id, encode(item), leaving=leaving)
+        if isinstance(outcome, Placed):
+            return outcome.record.record_id
+        if isinstance(outcome, Unknown):
+            raise RpcError("not-certified", "the key was not certified in time")
+        opened.release.end(Stop(outcome.code, outcome.detail))
+        opened.over.set()
+        raise RpcError(outcome.code, outcome.detail)
 
     def _authentic(self, sender: bytes, body: bytes) -> ExchangeRequest:
         """The request, if its consumer really made it, for this ledger, lately, and once."""
@@ -246,9 +334,9 @@ class Provider:
         finally:
             del self._open[exchange_id]
             self.in_flight -= 1
-            if not (opened.complete and opened.prepared.result.count > 1):
+            if not opened.lingers:
                 opened.prepared.result.discard()
-        if opened.complete and opened.prepared.result.count > 1:
+        if opened.lingers:
             await self._linger(opened)
 
     def _conclude(self, opened: _Open, placed: Placed) -> None:
@@ -304,12 +392,12 @@ class Provider:
     async def _release(self, opened: _Open, *, start: int) -> AsyncIterator[Part]:
         """The head and the chunks from `start` on, as long as each may go (P2)."""
         placed = await asyncio.shield(opened.placed)
-        prepared = opened.prepared
+        prepared, result = opened.prepared, opened.prepared.result
         head = ReleaseHead(
             placed.record.record_id,
             encode(prepared.receipt),
             prepared.blinding,
-            tuple(prepared.result.hashes),
+            tuple(result.sealed_hashes if opened.sealed else result.hashes),
             prepared.next_offset,
         )
         yield self._leaving(opened, encode(head), size_bytes=0)
@@ -317,30 +405,34 @@ class Provider:
             stop = opened.release.stopped
             if stop is not None:
                 raise RpcError(stop.code, stop.detail)
-            chunk = prepared.result.chunk(number)
+            chunk = result.sealed_chunk(number) if opened.sealed else result.chunk(number)
             again = number < opened.sent
-            yield self._leaving(opened, chunk, size_bytes=0 if again else len(chunk))
+            size = 0 if again or opened.sealed else len(chunk)
+            yield self._leaving(opened, chunk, size_bytes=size)
             if not again:
                 opened.sent = number + 1
-        opened.over.set()
+        if opened.complete:
+            opened.over.set()
 
     def _leaving(self, opened: _Open, chunk: bytes, *, size_bytes: int) -> Callable[[], bytes]:
         """A chunk that is let through, or not, in the turn in which it is written."""
 
         def take() -> bytes:
-            moment = Moment(
-                view=self._node.executed_view(),
-                certified_height=self._node.events.certified_height,
-                now_ms=self._node.clock.now_ms(),
-                monotonic_ms=self._monotonic_ms(),
-            )
-            stop = opened.release.take(size_bytes, moment, self.endings)
+            stop = opened.release.take(size_bytes, self._moment(), self.endings)
             if stop is not None:
                 opened.over.set()
                 raise RpcError(stop.code, stop.detail)
             return chunk
 
         return take
+
+    def _moment(self) -> Moment:
+        return Moment(
+            view=self._node.executed_view(),
+            certified_height=self._node.events.certified_height,
+            now_ms=self._node.clock.now_ms(),
+            monotonic_ms=self._monotonic_ms(),
+        )
 
     def _monotonic_ms(self) -> int:
         return int(self._monotonic() * 1_000)

@@ -2,14 +2,15 @@
 
 A restart closes every release window (promise P2). An exchange that was prepared and is not known
 to be finished is looked up in the ledger from the height at which it was prepared: no receipt,
-nothing to do; acknowledged by its consumer, it arrived; voided before the end, that stands;
-otherwise its receipt is voided, with what went out unknown and counted as nothing.
+nothing to do; acknowledged by its consumer (of what was sealed: its key handed over), it arrived;
+voided before the end, that stands; otherwise its receipt is voided, with what went out unknown and
+counted as nothing.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from contracts.exchanges import Acknowledgement, Receipt, Void, parse_item
+from contracts.exchanges import Acknowledgement, Key, Receipt, Void, parse_item
 from ledger import store_keys
 from ledger.attachments import parse_items
 from ledger.blocks import parse_any_leaf
@@ -17,7 +18,7 @@ from ledger.records import Record, RecordLeaf, parse_leaf
 from ledger.types import Height, LeafIndex
 from node.ports import StoreReader
 
-_HALVES = ("exchange.receipts", "exchange.acknowledgements", "exchange.voids")
+_HALVES = ("exchange.receipts", "exchange.acknowledgements", "exchange.keys", "exchange.voids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ def receipts_to_void(
         return {}
     since = min(each.since_height for each in unfinished.values())
     found: dict[bytes, bytes] = {}
+    sealed: set[bytes] = set()
     for record in _exchange_records(reader, since_height=since):
         assert record.attached is not None
         for data in parse_items(record.attached):
@@ -43,9 +45,12 @@ def receipts_to_void(
             if isinstance(item, Receipt) and record.header.department == department:
                 if item.exchange_id in unfinished:
                     found[item.exchange_id] = record.record_id
-            elif isinstance(item, Acknowledgement) or (
-                isinstance(item, Void) and record.header.department == department
-            ):
+                    if item.key_commitment is not None:
+                        sealed.add(item.exchange_id)
+            elif isinstance(item, Acknowledgement):
+                if item.exchange_id not in sealed:
+                    found.pop(item.exchange_id, None)
+            elif isinstance(item, Key | Void) and record.header.department == department:
                 found.pop(item.exchange_id, None)
     return found
 

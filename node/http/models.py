@@ -246,6 +246,8 @@ class GrantView(BaseModel):
     size_bytes: int
     acknowledged: int
     voided: int
+    sealed: int
+    opened: int
     denied: int
 
 

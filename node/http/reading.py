@@ -157,6 +157,8 @@ def grant_view(view: StateView, value: Grant, *, time_ms: int) -> GrantView:
         size_bytes=value.size_bytes,
         acknowledged=value.acknowledged,
         voided=value.voided,
+        sealed=value.sealed,
+        opened=value.opened,
         denied=value.denied,
     )
 

@@ -28,7 +28,7 @@ from vectors.sample import (
     VILLAGE,
 )
 
-from ledger import commitments, statements, store_keys
+from ledger import commitments, sealing, statements, store_keys
 from ledger.attachments import items_root
 from ledger.blocks import block_hash
 from ledger.checkpoints import cosignature_message, cosigner_name, origin
@@ -361,6 +361,43 @@ def commitment_vectors() -> Iterator[Vector]:
     )
 
 
+WRAPPED = bytes.fromhex(
+    "748e23ccfdf3cfd2bd15f39c1ec6066ae090716e93db84d2092b69091d3f5a57933236aa7f878868"
+    "72e4748dd9e7ca2123813c7e092c509ff5cd93e8d8b49522a2d1b9a33f5a943efa5e5554bbd1cd70"
+)
+"""The content key of `sealing_vectors`, wrapped once: HPKE draws a key of its own each time."""
+
+
+def sealing_vectors() -> Iterator[Vector]:
+    """Two chunks sealed under one content key, and that key wrapped."""
+    named = {"ledger_id": CITY.ledger_id, "exchange_id": sha256(b"exchange").digest()}
+    content_key = sha256(b"content key").digest()
+    seal = sealing.seal_of(content_key, **named)
+    for number, chunk, last in ((0, b"the first chunk", False), (1, b"the last", True)):
+        yield vector(
+            f"sealed-chunk/{number}",
+            "sealed chunk",
+            "A chunk as it is spooled and, of sealed exchanges, sent.",
+            seal.seal(chunk, number=number, last=last),
+            **named,
+            content_key=content_key,
+            key=seal.key,
+            commitment=seal.commitment,
+            number=number,
+            last=last,
+            chunk=chunk,
+        )
+    yield vector(
+        "wrapped-key/consumer",
+        "wrapped key",
+        "The content key for whoever has the private key (HPKE, RFC 9180).",
+        WRAPPED,
+        **named,
+        private_key=sha256(b"consumer").digest(),
+        content_key=content_key,
+    )
+
+
 def store_vectors() -> Iterator[Vector]:
     """One key of each kind, in the order of their prefixes."""
     digest, page = bytes(range(32)), b"\x02\xab"
@@ -399,6 +436,7 @@ def accepted_vectors() -> Iterator[Vector]:
     yield from state_vectors()
     yield from statement_vectors()
     yield from commitment_vectors()
+    yield from sealing_vectors()
     yield from store_vectors()
     yield from governance_vectors()
     yield from evidence_vectors()

@@ -9,7 +9,7 @@ from contracts.adoption import DocumentPublish
 from contracts.calendars import Calendar, parse_calendar
 from contracts.catalog import DatasetOffer
 from contracts.emergencies import EmergencyConfirm, EmergencyReview, EmergencyStart
-from contracts.exchanges import ExchangeRequest, Receipt, ReceiptLine, Receipts
+from contracts.exchanges import ExchangeRequest, Key, Receipt, ReceiptLine, Receipts
 from contracts.grants import GrantAmend, GrantApprove, GrantDecision, GrantReply, GrantRequest
 from contracts.limits import Hours, Limits, Rate
 from contracts.policies import Citation, GrantForbid, GrantPermit, PolicyPublish
@@ -73,6 +73,12 @@ BODIES: tuple[tuple[str, str, Any], ...] = (
     ("emergency review", "Its review.", EmergencyReview(_ID, "justified", "there was a flood")),
     ("receipts", "Two exchanges under one grant.", Receipts((_LINE,))),
     ("receipt", "One exchange.", Receipt(_ID, _OTHER, _ID, _OTHER, 3, 400, 2, _ID)),
+    (
+        "sealed receipt",
+        "One sealed exchange.",
+        Receipt(_ID, _OTHER, _ID, _OTHER, 3, 400, 2, _ID, _OTHER),
+    ),
+    ("key", "Its key.", Key(_ID, _OTHER, bytes(80))),
     (
         "exchange request",
         "What a consumer's node sends to the provider's.",

@@ -52,7 +52,7 @@ class Book:
     def record(self, by: str, kind: str, body: object, items: tuple[bytes, ...]) -> Record:
         return self.consortium.record(by, kind, body, items=items, created_ms=START_MS + 9_000)
 
-    def receipt(self, value: int) -> forms.Receipt:
+    def receipt(self, value: int, *, sealed: bool = False) -> forms.Receipt:
         return forms.Receipt(
             exchange_id=number(value),
             request=number(value, "request"),
@@ -62,16 +62,22 @@ class Book:
             size_bytes=30,
             subjects=0,
             subjects_root=bytes(32),
+            key_commitment=number(value, "key") if sealed else None,
         )
 
     def provide(
-        self, values: Sequence[int], *, rows: int | None = None, items: tuple[bytes, ...] = ()
+        self,
+        values: Sequence[int],
+        *,
+        rows: int | None = None,
+        items: tuple[bytes, ...] = (),
+        sealed: bool = False,
     ) -> None:
         """A batch of receipts in a block; rows: what the line says, if not the truth."""
-        items = items or tuple(encode(self.receipt(value)) for value in values)
+        items = items or tuple(encode(self.receipt(value, sealed=sealed)) for value in values)
         said = 2 * len(items) if rows is None else rows
         counts = (len(items), said, 30 * len(items))
-        line = forms.ReceiptLine(self.grant, *RIGHT, *counts, items_root(items))
+        line = forms.ReceiptLine(self.grant, *RIGHT, *counts, items_root(items), sealed)
         record = self.record("health", "exchange.receipts", forms.Receipts((line,)), items)
         self.branch.block(record)
         self.receipts = dict.fromkeys(values, record) | self.receipts
@@ -92,6 +98,12 @@ class Book:
         line = forms.Line(self.grant, len(items), items_root(items))
         body = forms.Acknowledgements((line,))
         self.branch.block(self.record("housing", "exchange.acknowledgements", body, tuple(items)))
+
+    def hand_over(self, values: Sequence[int]) -> None:
+        """A batch of keys."""
+        items = tuple(encode(forms.Key(number(value), bytes(32), bytes(80))) for value in values)
+        line = forms.Line(self.grant, len(items), items_root(items))
+        self.branch.block(self.record("health", "exchange.keys", forms.Keys((line,)), items))
 
     def void(self, values: Sequence[int], delivered_bytes: int = 0) -> None:
         items = tuple(
@@ -200,11 +212,31 @@ def test_each_other_gap_is_found_by_its_code() -> None:
     )
 
 
+def test_sealed_exchanges_that_end_half_way_are_gaps() -> None:
+    book = Book()
+    book.provide([1, 2, 3, 4], sealed=True)
+    book.provide([5])
+    book.acknowledge([1, 2, 3, 5])
+    book.hand_over([1, 9])
+    book.hand_over([4])
+    book.void([3])
+    assert sorted(named(book.later())) == sorted(
+        [
+            ("key-missing", number(2)),
+            ("key-withheld", number(3)),
+            ("key-without-acknowledgement", number(4)),
+            ("unacknowledged", number(4)),
+            ("key-without-receipt", number(9)),
+        ]
+    )
+
+
 def test_every_code_is_provoked_by_some_test() -> None:
     provoked = {"unacknowledged", "without-receipt", "other-request", "other-response"}
     provoked |= {"receipted-twice", "other-receipt", "acknowledged-twice", "other-counts"}
     provoked |= {"voided-and-acknowledged", "void-without-receipt", "wrong-item", "outside-hours"}
-    provoked |= {"voided-twice"}
+    provoked |= {"voided-twice", "key-missing", "key-withheld"}
+    provoked |= {"key-without-acknowledgement", "key-without-receipt"}
     assert set(GAPS) == provoked
 
 

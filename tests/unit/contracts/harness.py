@@ -23,6 +23,8 @@ from contracts.exchanges import (
     Denial,
     Denials,
     Item,
+    Key,
+    Keys,
     Line,
     Receipt,
     ReceiptLine,
@@ -47,6 +49,7 @@ from ledger.codec import encode
 from ledger.entries import Entry, Step
 from ledger.list_heads import parse_list_head, rebuilds
 from ledger.records import Record
+from ledger.sealing import WRAPPED_BYTES
 from ledger.signatures import verify
 from ledger.state_tree import StateTree
 from ledger.statements import entry_hash
@@ -177,7 +180,8 @@ class Ledger:
             assert not limits.exchanges_max or used.exchanges <= limits.exchanges_max
             assert not limits.rows_max or used.rows <= limits.rows_max
             assert not limits.size_bytes_max or used.size_bytes <= limits.size_bytes_max
-            assert max(known.acknowledged, known.voided) <= known.exchanges
+            assert max(known.acknowledged, known.voided, known.sealed) <= known.exchanges
+            assert known.opened <= min(known.sealed, known.acknowledged)
 
     def grants(self) -> list[Grant]:
         """Every grant, by id."""
@@ -297,8 +301,9 @@ def receipt_lines(
 ) -> tuple[ReceiptLine, ...]:
     """One line for each grant, with the rows and bytes that its receipts add up to.
 
-    right: version, purpose or legal_basis, if not those of `wanted`.
+    right: version, purpose, legal_basis or sealed, if not those of `wanted`.
     """
+    sealed = right.pop("sealed", False)
     stated = {"version": 1, "purpose": PURPOSE, "legal_basis": LEGAL_BASIS} | right
     return tuple(
         ReceiptLine(
@@ -308,6 +313,7 @@ def receipt_lines(
             sum(item.rows for item in batches[line.grant_id]),
             sum(item.size_bytes for item in batches[line.grant_id]),
             line.items_root,
+            sealed,
         )
         for line in lines_of(batches)
     )
@@ -388,6 +394,24 @@ class Stage(Ledger):
         }
         body = Acknowledgements(lines_of(batches))
         return self.sign(department, "exchange.acknowledgements", body, items=items_of(batches))
+
+    def keys(
+        self, count: int = 1, *, grant_id: bytes | None = None, department: str = PROVIDER
+    ) -> Record:
+        """The keys of `count` sealed exchanges."""
+        batches = {
+            grant_id or self.grant_id: [
+                Key(token(place), token("record"), bytes(WRAPPED_BYTES)) for place in range(count)
+            ]
+        }
+        body = Keys(lines_of(batches))
+        return self.sign(department, "exchange.keys", body, items=items_of(batches))
+
+    def sealed(self) -> bytes:
+        """Appends a sensitive dataset and an approved grant on it; the grant's id."""
+        body = DatasetOffer("illnesses", "sensitive", "conditional", authoritative=True)
+        self.accept(self.sign(PROVIDER, "dataset.publish", body, document=description()))
+        return self.granted(dataset="illnesses")
 
     def voids(
         self, count: int = 1, *, grant_id: bytes | None = None, department: str = PROVIDER

@@ -11,6 +11,7 @@ from harness import (
     items_of,
     receipt,
     receipt_lines,
+    token,
 )
 from refused_by_machine import refused
 
@@ -174,3 +175,45 @@ def one_exchange_more_than_the_rate(stage: Stage) -> Sent:
     grant_id = stage.granted(rate=Rate(2, DAY_MS))
     stage.accept(stage.receipts(2, grant_id=grant_id))
     return stage.receipts(grant_id=grant_id)
+
+
+# Sealed exchanges
+
+
+@refused("seal-required")
+def a_receipt_of_sensitive_data_that_is_not_sealed(stage: Stage) -> Sent:
+    return stage.receipts(grant_id=stage.sealed())
+
+
+@refused("not-acknowledged")
+def a_key_before_the_acknowledgement(stage: Stage) -> Sent:
+    grant_id = stage.sealed()
+    stage.accept(stage.receipts(2, grant_id=grant_id, sealed=True))
+    stage.accept(stage.acknowledgements(1, grant_id=grant_id))
+    return stage.keys(2, grant_id=grant_id)
+
+
+@refused("not-acknowledged")
+def a_key_of_what_was_not_sealed(stage: Stage) -> Sent:
+    stage.accept(stage.receipts())
+    stage.accept(stage.acknowledgements())
+    return stage.keys()
+
+
+@refused("grant-revoked")
+def a_key_after_the_revocation(stage: Stage) -> Sent:
+    grant_id = stage.sealed()
+    stage.accept(stage.receipts(grant_id=grant_id, sealed=True))
+    stage.accept(stage.acknowledgements(grant_id=grant_id))
+    stage.accept(stage.decide(PROVIDER, "revoke", grant_id))
+    return stage.keys(grant_id=grant_id)
+
+
+@refused("not-the-provider")
+def a_key_by_the_consumer(stage: Stage) -> Sent:
+    return stage.keys(department=CONSUMER)
+
+
+@refused("unknown-grant")
+def a_key_under_no_grant(stage: Stage) -> Sent:
+    return stage.keys(grant_id=token("none"))

@@ -8,8 +8,10 @@ from harness import (
     PURPOSE,
     STRANGER,
     Stage,
+    description,
     items_of,
     lines_of,
+    offer,
     receipt,
     receipt_lines,
     token,
@@ -192,3 +194,20 @@ def test_no_receipt_makes_its_grant_unreadable(field: str) -> None:
         stage.execute(stage.sign(PROVIDER, "exchange.receipts", body, items=items_of(batches)))
     assert getattr(stage.grant(grant_id), field) <= COUNTER_MAX
     stage.verify()
+
+
+def test_the_key_of_sealed_content_follows_its_acknowledgement(stage: Stage) -> None:
+    grant_id = stage.sealed()
+    stage.accept(stage.receipts(2, grant_id=grant_id, sealed=True))
+    stage.accept(stage.acknowledgements(2, grant_id=grant_id))
+    stage.accept(stage.keys(1, grant_id=grant_id))
+    known = stage.grant(grant_id)
+    assert (known.exchanges, known.sealed, known.acknowledged, known.opened) == (2, 2, 2, 1)
+    assert stage.codes(stage.keys(2, grant_id=grant_id)) == ["not-acknowledged"]
+
+
+def test_a_dataset_that_is_closed_later_lets_only_sealed_content_through(stage: Stage) -> None:
+    change = offer(sharing="closed")
+    stage.accept(stage.sign(PROVIDER, "dataset.change", change, document=description()))
+    assert stage.codes(stage.receipts(), stage.receipts(sealed=True)) == ["seal-required"]
+    assert stage.grant().sealed == 1

@@ -11,10 +11,10 @@ from golden import ends, golden_ledger
 from contracts.registry import CONTRACTS
 from ledger.records import parse_leaf
 
-HEIGHT, TREE_SIZE = 51, 107
-TREE_ROOT = "a3088c69ce7448dce6685140fdb373bb9951b80485c41a75df1d38121b8fcf77"
-STATE_ROOT = "d3b5466c62a8bbda737950910e495527e76fef7e0180043a57a918db0e99a894"
-BLOCK_HASH = "d91da7de944bd002f04894ab93dcba11d6d9409692d5e7110f76e3ff0c7b5a51"
+HEIGHT, TREE_SIZE = 57, 119
+TREE_ROOT = "b41058b98266795e95671f1035b62e8ade5306ce9bb4fb8a4ed36ed8d2d19db2"
+STATE_ROOT = "5a8fbc4319263b438666e6ea6625f5e5ca6b0cde5406c11d1de2db2f1f46a17e"
+BLOCK_HASH = "8db47e1fff7805796df4439bc5780eea8e4719d89c76c6b6e20e2156e5b178dd"
 
 
 def test_the_golden_ledger_ends_where_it_always_has() -> None:

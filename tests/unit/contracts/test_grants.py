@@ -135,4 +135,4 @@ def test_a_closed_dataset_keeps_the_grants_it_has(stage: Stage) -> None:
     body = offer(sharing="closed")
     stage.accept(stage.sign(PROVIDER, "dataset.change", body, document=description()))
     assert stage.codes(stage.sign(CONSUMER, "grant.request", wanted())) == ["not-shared"]
-    stage.accept(stage.receipts())
+    stage.accept(stage.receipts(sealed=True))

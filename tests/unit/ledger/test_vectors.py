@@ -12,6 +12,8 @@ from typing import Any
 import msgpack
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from vectors.decoders import AGAIN
 from vectors.generate import GOLDEN, golden_text, main
 from vectors.plain import from_json
@@ -24,6 +26,7 @@ from ledger.list_heads import parse_list_head, rebuilds
 from ledger.notes import parse_note
 from ledger.proofs import check_consistency, check_inclusion
 from ledger.records import parse_record
+from ledger.sealing import unwrap
 from ledger.state_proofs import check_absence, check_presence, parse_state_proof
 from ledger.state_tree import StateTree
 from ledger.types import LeafIndex, TreeSize
@@ -44,6 +47,8 @@ NOT_DECODED = {
     "subject tag",
     "tree proofs",
     "tree root",
+    "sealed chunk",
+    "wrapped key",
 }
 """Digests, preimages and keys: nothing is read out of them, they are recomputed below."""
 
@@ -422,6 +427,23 @@ def test_statements_are_laid_out_as_documented_and_signed() -> None:
         Ed25519PublicKey.from_public_bytes(field(vector, "public_key")).verify(
             field(vector, "signature"), data_of(vector)
         )
+
+
+def test_sealed_chunks_and_their_key_hold_by_hand() -> None:
+    for vector in of_format("sealed chunk"):
+        names = field(vector, "ledger_id") + field(vector, "exchange_id")
+        context = b"concordat/sealed/v1\x00" + names
+        extracted = hmac_digest(context, field(vector, "content_key"), "sha256")
+        key = hmac_digest(extracted, b"key\x01", "sha256")
+        assert field(vector, "key") == key
+        assert field(vector, "commitment") == hmac_digest(extracted, b"commitment\x01", "sha256")
+        nonce = vector["number"].to_bytes(11, "big") + bytes([vector["last"]])
+        chunk = ChaCha20Poly1305(key).decrypt(nonce, data_of(vector), None)
+        assert chunk == field(vector, "chunk")
+    wrapped = BY_NAME["wrapped-key/consumer"]
+    private = X25519PrivateKey.from_private_bytes(field(wrapped, "private_key"))
+    named = {name: field(wrapped, name) for name in ("ledger_id", "exchange_id")}
+    assert unwrap(data_of(wrapped), private, **named) == field(wrapped, "content_key")
 
 
 def test_commitments_tags_and_plain_hashes_hold_by_hand() -> None:
