@@ -15,6 +15,7 @@ from audit.cedar import ENGINE, decide
 from contracts.catalog import Dataset, dataset
 from contracts.grants import Grant, GrantAmend, grant, parse_grant
 from contracts.policies import Citation, GrantForbid, GrantPermit, policy
+from contracts.state import policy_key
 from ledger import store_keys
 from ledger.blocks import parse_any_leaf
 from ledger.codec import Decoder, Format
@@ -68,8 +69,13 @@ class Approver:
         async for height in self._node.events.heights(done, certified=False):
             while done < height:
                 done += 1
-                for grant_id in self._asked_in(done):
+                for grant_id in self._asked_in(done) if self._has_policy() else ():
                     await self._decide(grant_id)
+
+    def _has_policy(self) -> bool:
+        """Whether there is anything to decide by; most departments publish no policy at all."""
+        prefix = store_keys.state_key(policy_key(self._node.department, ""))
+        return next(self._node.store.scan(prefix, prefix + b"\xff"), None) is not None
 
     def _waiting(self) -> list[bytes]:
         """Grants of this department's datasets of which a version waits. Blocking."""

@@ -9,6 +9,7 @@ they are installed, other systems with clients of their own on the same work. No
 being slow: speed is reported here and asserted nowhere.
 
 Modules: `wire` a plain HTTP client · `machine` what processes and primitives cost · `cluster` the
-nodes · `drive` clients and times · `report` tables and JSON · `records`, `exchanges`, … workloads ·
-`others` peers · `profiled` a node under a profiler. `__main__` names the workloads.
+nodes · `drive` clients and times · `measure` a figure · `report` tables and JSON · `records`,
+`bulk`, `ledgers` workloads · `others` peers · `profiled` a node under a profiler. `__main__` names
+the workloads.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench import bulk, records
+from bench import bulk, ledgers, others, records
 from bench.machine import Primitives, primitives
 from bench.report import Figure, Report
 from bench.settings import QUICK, Settings
@@ -21,6 +21,9 @@ WORKLOADS: dict[str, Workload] = {
     "b": records.throughput,
     "c": bulk.signed_records,
     "d": bulk.receipts,
+    "etcd": others.etcd,
+    "h": ledgers.verification,
+    "i": ledgers.restarts,
 }
 
 

@@ -17,9 +17,11 @@ import msgspec
 from bench.cluster import DAY_MS, Nodes, nodes
 from bench.drive import drive
 from bench.machine import Primitives
-from bench.records import DATASET, measured, publish, request_of
+from bench.measure import measured
+from bench.records import DATASET, publish, request_of
 from bench.report import Figure
 from bench.settings import Settings
+from bench.wire import Connection
 from node.http.batches import MSGPACK, RECORDS_MAX
 
 STREAM_RECEIPTS = 40_000
@@ -36,21 +38,17 @@ def signed_records(folder: Path, settings: Settings, primitives: Primitives) -> 
 async def _batches(cluster: Nodes, settings: Settings, primitives: Primitives) -> Figure:
     clients = len(cluster.names)
     connections = [cluster.connection(number) for number in range(clients)]
-    stock = [deque(_batch(cluster, number) for _ in range(3)) for number in range(clients)]
+    stock = [deque(batch(cluster, number) for _ in range(3)) for number in range(clients)]
 
     async def one(number: int) -> int:
-        body = stock[number].popleft() if stock[number] else _batch(cluster, number)
-        answer = await connections[number].request(
-            "POST", "/v1/records/batch", body, content_type=MSGPACK
-        )
-        if answer.status != 200 or answer.json()["accepted"] != RECORDS_MAX:
-            raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+        body = stock[number].popleft() if stock[number] else batch(cluster, number)
+        await post_batch(connections[number], body)
         return RECORDS_MAX
 
     def refill() -> None:
         for number in range(clients):
             while len(stock[number]) < settings.seconds * 4:
-                stock[number].append(_batch(cluster, number))
+                stock[number].append(batch(cluster, number))
 
     return await measured(
         cluster,
@@ -64,7 +62,15 @@ async def _batches(cluster: Nodes, settings: Settings, primitives: Primitives) -
     )
 
 
-def _batch(cluster: Nodes, number: int) -> bytes:
+async def post_batch(connection: Connection, body: bytes) -> None:
+    """Posts a request of signed records; anything but all of them accepted ends the bench."""
+    answer = await connection.request("POST", "/v1/records/batch", body, content_type=MSGPACK)
+    if answer.status != 200 or answer.json()["accepted"] != RECORDS_MAX:
+        raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+
+
+def batch(cluster: Nodes, number: int) -> bytes:
+    """A request's body: RECORDS_MAX signed grant requests of client `number`'s department."""
     return msgspec.msgpack.encode([request_of(cluster, number) for _ in range(RECORDS_MAX)])
 
 
@@ -120,7 +126,6 @@ async def _streams(cluster: Nodes, settings: Settings, grant_id: str) -> Figure:
         run=lambda seconds: drive(1, one, seconds=seconds),
         before_run=_refill(streams, grant_id, settings),
         connections=[connection],
-        limit_rate=None,
     )
 
 

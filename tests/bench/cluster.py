@@ -81,6 +81,10 @@ class Nodes:
         """What all node processes have used so far."""
         return usage(self.cluster.pids())
 
+    def syncs(self) -> float | None:
+        """Synced writes of all nodes so far."""
+        return sum(self.metrics(name)["concordat_batches_written"] for name in self.names)
+
     def metrics(self, name: str) -> dict[str, float]:
         """A node's metrics."""
         client = self.cluster[name].client("operator")

@@ -6,12 +6,10 @@ is acknowledged, at whichever of the other four. Then the killed process comes b
 etcd, with its own defaults, is measured the same way where it is installed (Debian: etcd-server).
 """
 
-import base64
 import contextlib
 import json
 import shutil
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
@@ -24,7 +22,8 @@ from typing import Protocol
 import click
 import httpx2
 
-from cli.demo.cluster import TITLES, Cluster, free_ports
+from bench.others import Etcd
+from cli.demo.cluster import TITLES, Cluster
 
 CLIENTS_A_PROCESS = 3
 ATTEMPT_S = 0.6
@@ -78,89 +77,6 @@ class Concordat:
         }
         headers = {"Authorization": f"Bearer {node.tokens['steward']}", "Idempotency-Key": key}
         http.post(f"{node.url}/v1/datasets", json=offer, headers=headers).raise_for_status()
-
-
-class Etcd:
-    """etcd with its defaults, over its JSON gateway."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.names = [f"e{number}" for number in range(len(TITLES))]
-        ports = free_ports(2 * len(self.names))
-        self._client = dict(zip(self.names, ports[::2], strict=True))
-        self._peer = dict(zip(self.names, ports[1::2], strict=True))
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._http = httpx2.Client(trust_env=False, timeout=5)
-
-    def start(self) -> None:
-        """All processes."""
-        for name in self.names:
-            self._spawn(name)
-        for name in self.names:
-            self._wait(name)
-
-    def close(self) -> None:
-        """Ends all processes."""
-        for process in self._processes.values():
-            process.kill()
-            process.wait()
-        self._http.close()
-
-    def leader(self) -> str:
-        """Who leads now."""
-        for name in self.names:
-            status = self._ask(self._http, name, "/v3/maintenance/status", {})
-            if status.get("leader") == status["header"]["member_id"]:
-                return name
-        raise click.ClickException("no etcd leads")
-
-    def kill(self, name: str) -> None:
-        """SIGKILL."""
-        self._processes[name].kill()
-        self._processes[name].wait()
-
-    def restart(self, name: str) -> None:
-        """Starts it again and waits until it answers."""
-        self._spawn(name)
-        self._wait(name)
-
-    def write(self, http: httpx2.Client, name: str, key: str) -> None:
-        """One put."""
-        encoded = base64.b64encode(key.encode()).decode()
-        self._ask(http, name, "/v3/kv/put", {"key": encoded, "value": encoded})
-
-    def _ask(self, http: httpx2.Client, name: str, path: str, body: dict[str, str]) -> dict:
-        answer = http.post(f"http://127.0.0.1:{self._client[name]}{path}", json=body)
-        answer.raise_for_status()
-        found: dict = answer.json()
-        return found
-
-    def _spawn(self, name: str) -> None:
-        peers = ",".join(f"{each}=http://127.0.0.1:{port}" for each, port in self._peer.items())
-        client = f"http://127.0.0.1:{self._client[name]}"
-        peer = f"http://127.0.0.1:{self._peer[name]}"
-        state = "existing" if (self._folder / name).exists() else "new"
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [
-                    *("etcd", "--name", name, "--data-dir", str(self._folder / name)),
-                    *("--listen-client-urls", client, "--advertise-client-urls", client),
-                    *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-                    *("--initial-cluster", peers, "--initial-cluster-state", state),
-                ],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def _wait(self, name: str) -> None:
-        deadline = time.monotonic() + RECOVERY_S_MAX
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx2.HTTPError):
-                if self._ask(self._http, name, "/v3/maintenance/status", {}).get("leader"):
-                    return
-            threading.Event().wait(0.05)
-        raise click.ClickException(f"{name} does not come up; see {self._folder}/{name}.log")
 
 
 class Writers:
@@ -245,7 +161,7 @@ def concordat(folder: Path) -> Iterator[System]:
 def etcd(folder: Path) -> Iterator[System]:
     """Five of etcd's."""
     folder.mkdir()
-    made = Etcd(folder)
+    made = Etcd(folder, len(TITLES))
     try:
         made.start()
         yield made

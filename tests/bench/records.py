@@ -6,13 +6,13 @@ posted as bytes to the department's node and answered once its block is certifie
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from bench.cluster import DAY_MS, NAMES, Nodes, nodes
-from bench.drive import Run, drive
+from bench.drive import drive
 from bench.machine import Primitives
-from bench.report import Figure, summary
+from bench.measure import measured
+from bench.report import Figure
 from bench.settings import Settings
 from bench.wire import Connection
 from contracts.grants import GrantRequest
@@ -103,49 +103,8 @@ async def _at(
         workload=name,
         setting=f"{len(cluster.names)} nodes, {clients} client{'s' if clients > 1 else ''}",
         run=lambda seconds: drive(clients, one, seconds=seconds),
-        before_run=lambda: None,
         connections=connections,
         limit_rate=settings.cores * 1e6 / (primitives.check_us * len(cluster.names)),
-    )
-
-
-async def measured(
-    cluster: Nodes,
-    settings: Settings,
-    *,
-    workload: str,
-    setting: str,
-    run: Callable[[float], Awaitable[Run]],
-    before_run: Callable[[], None],
-    connections: Sequence[Connection],
-    limit_rate: float | None,
-) -> Figure:
-    """Warms up, then runs several times. run(seconds); before_run: makes what a run will send."""
-    before_run()
-    await run(settings.warm_up_s)
-    cluster.begin()
-    runs: list[Run] = []
-    cpu_s, written, syncs = 0.0, 0, 0.0
-    for _ in range(settings.runs):
-        before_run()
-        before, synced = cluster.usage(), _syncs(cluster)
-        runs.append(await run(settings.seconds))
-        after = cluster.usage()
-        cpu_s += after.cpu_s - before.cpu_s
-        written += after.written_bytes - before.written_bytes
-        syncs += _syncs(cluster) - synced
-    operations = sum(each.operations for each in runs)
-    for connection in connections:
-        connection.close()
-    return Figure(
-        workload=workload,
-        setting=setting,
-        cpu_s_per_1000=cpu_s / operations * 1000,
-        rss_max_mb=cluster.usage().rss_max_bytes / 1e6,
-        syncs_per_s=syncs / sum(each.seconds for each in runs),
-        disk_bytes_per_operation=written / operations,
-        limit_rate=limit_rate,
-        **summary(runs),
     )
 
 
@@ -156,7 +115,3 @@ async def post_record(connection: Connection, raw: bytes) -> None:
     )
     if answer.status != 201:
         raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
-
-
-def _syncs(cluster: Nodes) -> float:
-    return sum(cluster.metrics(name)["concordat_batches_written"] for name in cluster.names)

@@ -9,6 +9,7 @@ from pathlib import Path
 class Settings:
     """runs: counted runs of each setting. seconds, warm_up_s: of each. nodes: in a cluster.
 
+    ledger_records: in the ledgers of workloads h and i; ten times as many bulk receipts.
     profile: a folder for a profile of each node, which makes them several times slower.
     """
 
@@ -16,6 +17,7 @@ class Settings:
     seconds: float = 10.0
     warm_up_s: float = 3.0
     nodes: int = 3
+    ledger_records: int = 100_000
     profile: Path | None = None
 
     @property
@@ -24,4 +26,4 @@ class Settings:
         return len(os.sched_getaffinity(0))
 
 
-QUICK = Settings(runs=3, seconds=4.0, warm_up_s=1.5)
+QUICK = Settings(runs=3, seconds=4.0, warm_up_s=1.5, ledger_records=5_000)

@@ -20,12 +20,14 @@ class Answer:
 
 
 class Connection:
-    """One keep-alive connection to a node, under one token; one request at a time."""
+    """One keep-alive connection, under one token if there is any; one request at a time."""
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int, token: str | None) -> None:
         self._host = host
         self._port = port
-        self._head = f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
+        self._head = f"Host: {host}:{port}\r\n"
+        if token is not None:
+            self._head += f"Authorization: Bearer {token}\r\n"
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def request(
