@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -45,15 +46,16 @@ def configure(folder: Path, other: Path, name: str) -> None:
 async def served(configuration: Path) -> AsyncIterator[Service]:
     config = load_config(configuration)
     host, _, port = config.http.listen.rpartition(":")
-    async with running(config) as service:
-        options = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 1}
-        server = _Server(uvicorn.Config(make_app(service), host=host, port=int(port), **options))
-        serving = asyncio.create_task(server.serve())
-        try:
-            yield service
-        finally:
-            server.should_exit = True
-            await serving
+    with socket.create_server((host, int(port))) as listener:
+        async with running(config) as service:
+            options = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 1}
+            server = _Server(uvicorn.Config(make_app(service), **options))
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                yield service
+            finally:
+                server.should_exit = True
+                await serving
 
 
 def size_of(note: bytes) -> int:

@@ -4,12 +4,13 @@ The nodes' stores are branches that liars made; everything between store and aud
 """
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -59,16 +60,16 @@ def node_with(branch: Branch, folder: Path) -> Iterator[tuple[str, str]]:
         config=SimpleNamespace(http=SimpleNamespace(body_bytes_max=4096, page_max=100)),
     )
     app = make_app(cast("Service", SimpleNamespace(node=node, tokens=tokens)))
-    (port,) = free_ports(1)
-    options: dict[str, Any] = {"log_config": None, "lifespan": "off"}
-    server = uvicorn.Server(uvicorn.Config(app, port=port, **options))
-    serving = Thread(target=server.run)
+    listener = socket.create_server(("127.0.0.1", free_ports(1)[0]))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    serving = Thread(target=server.run, args=([listener],))
     serving.start()
     try:
-        yield f"http://127.0.0.1:{port}", secret
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", secret
     finally:
         server.should_exit = True
         serving.join(timeout=20)
+        listener.close()
 
 
 def run(command: str, nodes: list[tuple[str, str]], *arguments: str) -> Result:
