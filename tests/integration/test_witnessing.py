@@ -11,13 +11,16 @@ from pathlib import Path
 import httpx2
 import pytest
 import uvicorn
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from test_retries import DOCUMENT, DRAFT, STEWARD, found
 
 from ledger.checkpoints import origin
 from ledger.genesis import parse_genesis_file
-from ledger.witnesses import parse_verifier_key
+from ledger.notes import COSIGNATURE_TYPE
+from ledger.witnesses import ML_DSA_44_TYPE, parse_verifier_key
+from node.__main__ import main as tool
 from node.config import load_config
 from node.http.app import make_app
 from node.http.writing import WriteOptions, write
@@ -173,3 +176,18 @@ def test_keys_that_do_not_fit_end_the_start(tmp_path: Path, section: str) -> Non
         one.write_text(f'{plain}\n[{section}]\n"{name}" = "{text}"\n', encoding="utf-8")
         with pytest.raises(Exception, match=section):
             load_config(one)
+
+
+def test_the_operators_tool_shows_the_keys_that_others_configure(tmp_path: Path) -> None:
+    (one,) = found(tmp_path, "housing")
+    with one.open("a", encoding="utf-8") as file:
+        file.write('\n[witness]\nname = "housing.example"\npost_quantum = true\n')
+    done = CliRunner().invoke(tool, ["key", "--config", str(one)])
+    assert done.exit_code == 0, done.output
+    shown = [line.split()[-1] for line in done.output.splitlines() if "+" in line]
+    log, *witness = [parse_verifier_key(text) for text in shown]
+    identity = load_identity(one.parent / "keys")
+    ledger_id = parse_genesis_file((one.parent / "genesis.json").read_bytes()).ledger_id
+    assert (log.name, log.public_key) == (origin(ledger_id), identity.publication_key)
+    assert [key.signature_type for key in witness] == [COSIGNATURE_TYPE, ML_DSA_44_TYPE]
+    assert {key.name for key in witness} == {"housing.example"}
