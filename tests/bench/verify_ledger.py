@@ -13,6 +13,7 @@ exchanges that are signed one by one leave them behind, 3 denials, 2 voids, 2 re
 2 approvals; among 40 departments, 200 datasets and 500 grants at first. Blocks hold 500 records.
 """
 
+import json
 import os
 import resource
 import subprocess
@@ -22,6 +23,7 @@ import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import plyvel
 
@@ -284,8 +286,8 @@ def signatures(disk: Disk, processes: int) -> tuple[float, float]:
     return cpu, wall
 
 
-def kinds(disk: Disk, count: int) -> None:
-    """Prints what the contracts take for a record of each kind, in one process."""
+def kinds(disk: Disk) -> dict[str, tuple[int, float]]:
+    """By kind: how many records, and the median of what the contracts take for one, in seconds."""
     spent: dict[str, list[float]] = {}
     judge = Execution.judge
 
@@ -299,57 +301,73 @@ def kinds(disk: Disk, count: int) -> None:
     Execution.judge = timed
     Audit(bench_consortium().genesis_file, disk).run()
     Execution.judge = judge
-    for kind, times in sorted(spent.items()):
-        middle = sorted(times)[len(times) // 2]
-        print(
-            f"  {kind:26} {len(times) / count:6.1%} of the records, contract {middle * 1e6:5.1f} us"
-        )
+    return {kind: (len(times), sorted(times)[len(times) // 2]) for kind, times in spent.items()}
 
 
-def measure(folder: str, what: str, count: int, processes: int) -> None:
-    """Verifies what `make` made, and prints what it took."""
-    disk = Disk(Path(folder))
-    if what == "bulk":
-        cpu, wall = verified(disk, "full", processes)
-        print(f"bulk: {count} receipts, {cpu / count * 1e6:.2f} us of CPU each, {wall:.0f} s")
-    else:
-        before = signatures(disk, processes)
-        costs = [(level, *verified(disk, level, processes)) for level in LEVELS]
-        after = signatures(disk, processes)
-        alone, alone_wall = ((one + other) / 2 for one, other in zip(before, after, strict=True))
-        print(
-            f"signatures alone: {alone / count * 1e6:.1f} us of CPU each "
-            f"({before[0] / count * 1e6:.1f} before, {after[0] / count * 1e6:.1f} after), "
-            f"{alone_wall:.1f} s"
-        )
-        for level, cpu, wall in costs:
-            print(
-                f"{level:11} {cpu / count * 1e6:6.1f} us of CPU each, {wall:.1f} s: signatures are "
-                f"{alone / cpu:.0%} of the CPU time, {alone_wall / wall:.0%} of the wall time"
-            )
-        kinds(disk, count)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    print(f"{what}: at the peak {own} MiB in the reading process, {child} MiB in a judging one")
+def peaks() -> tuple[int, int]:
+    """MiB at the peak: this process, and the largest of its ended children."""
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+    )
+
+
+def step(name: str, folder: str, *numbers: int, what: str = "mix") -> Any:
+    """Carries out a step in a process of its own, so that memory counts for one thing alone."""
+    command = [sys.executable, __file__, "step", name, folder, what, *map(str, numbers)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def carry_out(name: str, folder: str, what: str, *numbers: int) -> Any:
+    """A step, in its own process."""
+    match name:
+        case "make":
+            return make(folder, what, *numbers)
+        case "alone":
+            return signatures(Disk(Path(folder)), *numbers)
+        case "kinds":
+            return kinds(Disk(Path(folder)))
+        case level:
+            return (*verified(Disk(Path(folder)), level, *numbers), *peaks())
 
 
 def main(arguments: list[str]) -> None:
-    """Makes and measures in processes of their own, so that memory counts for one thing alone."""
-    if arguments and arguments[0] in ("make", "measure"):
-        step, folder, what, *numbers = arguments
-        (make if step == "make" else measure)(folder, what, *map(int, numbers))
+    """Makes both ledgers, measures, and prints what it took."""
+    if arguments and arguments[0] == "step":
+        name, folder, what, *numbers = arguments[1:]
+        print(json.dumps(carry_out(name, folder, what, *map(int, numbers))))
         return
-    cores = len(os.sched_getaffinity(0))
     given = [int(each) for each in arguments]
+    cores = len(os.sched_getaffinity(0))
     count, bulk, processes = given + [20_000, 200_000, cores][len(given) :]
     with tempfile.TemporaryDirectory(prefix="concordat-bench-") as parent:
-        for what, number in (("mix", count), ("bulk", bulk)):
-            command = [sys.executable, __file__]
-            folder = f"{parent}/{what}"
-            subprocess.run([*command, "make", folder, what, str(number)], check=True)
-            subprocess.run(
-                [*command, "measure", folder, what, str(number), str(processes)], check=True
+        mixed, batches = f"{parent}/mix", f"{parent}/bulk"
+        step("make", mixed, count)
+        before = step("alone", mixed, processes)
+        costs = [(level, *step(level, mixed, processes)) for level in LEVELS]
+        after = step("alone", mixed, processes)
+        alone, wall_alone = ((one + other) / 2 for one, other in zip(before, after, strict=True))
+        print(
+            f"{count} records, {processes} processes; signatures alone "
+            f"{alone / count * 1e6:.1f} us of CPU each ({before[0] / count * 1e6:.1f} before, "
+            f"{after[0] / count * 1e6:.1f} after), {wall_alone:.1f} s"
+        )
+        for level, cpu, wall, own, child in costs:
+            print(
+                f"{level:11} {cpu / count * 1e6:6.1f} us of CPU each, {wall:.1f} s: signatures are "
+                f"{alone / cpu:.0%} of the CPU time, {wall_alone / wall:.0%} of the wall time; "
+                f"{own} MiB at the peak, {child} MiB in a judging process"
             )
+        for kind, (number, median) in sorted(step("kinds", mixed).items()):
+            print(
+                f"  {kind:26} {number / count:6.1%} of the records, contract {median * 1e6:.1f} us"
+            )
+        step("make", batches, bulk, what="bulk")
+        cpu, wall, own, child = step("full", batches, processes, what="bulk")
+        print(
+            f"bulk        {bulk} receipts, {cpu / bulk * 1e6:.2f} us of CPU each, {wall:.1f} s; "
+            f"{own} MiB at the peak, {child} MiB in a judging process"
+        )
 
 
 if __name__ == "__main__":
