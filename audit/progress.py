@@ -19,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from audit.scratch import Scratch
 from contracts.machine import Tip
 from ledger.blocks import VoterSets
 from ledger.entries import Step
@@ -87,3 +88,9 @@ def unseal(data: bytes, secret: bytes) -> Progress:
 def chained(digest: bytes, value: bytes) -> bytes:
     """The digest over a row of values, one more value long; 32 bytes."""
     return sha256(digest + value).digest()
+
+
+def leaves_done(scratch: Scratch, secret: bytes) -> int:
+    """How many leaves need not be read again, but for the last of them. Raises ProgressRefused."""
+    kept = scratch.get(MARK)
+    return unseal(kept, secret).replayed.tip.tree_size if kept else 0

@@ -7,7 +7,8 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from audit.memory import CheckpointMemory, MemoryDamaged, default_folder
-from audit.progress import ProgressRefused
+from audit.progress import ProgressRefused, leaves_done
+from audit.scratch import Scratch
 from audit.sources.opening import open_ledger
 from audit.sources.scratch_folder import ScratchFolder
 from audit.verify import STEPS, Audit, Level, Report, Source, Unreadable
@@ -86,8 +87,20 @@ def verify(
     kept = CheckpointMemory(memory or default_folder())
     try:
         remembered = None if forget else kept.recall(genesis.ledger_id)
-        with open_ledger(target, token) as source:
-            report = _run(genesis, source, remembered, level=level, dask=dask, quiet=as_json)
+        secret = None if resume is None else kept.secret()
+        with ScratchFolder(resume) as scratch:
+            first = 0 if secret is None else max(0, leaves_done(scratch, secret) - 1)
+            with open_ledger(target, token, first=first) as source:
+                report = _run(
+                    genesis,
+                    source,
+                    remembered,
+                    level=level,
+                    dask=dask,
+                    scratch=scratch,
+                    secret=secret,
+                    quiet=as_json,
+                )
     except Unreadable as error:
         raise Failure(str(error), UNREADABLE) from None
     except (MemoryDamaged, ProgressRefused) as error:
@@ -105,7 +118,8 @@ def verify(
 def verify_source(genesis: GenesisFile, source: Source) -> Report:
     """A full verification without a word, for commands whose answers rest on one."""
     self_test()
-    return _run(genesis, source, None, level="full", quiet=True)
+    with ScratchFolder() as scratch:
+        return _run(genesis, source, None, level="full", scratch=scratch, quiet=True)
 
 
 def _run(
@@ -115,13 +129,12 @@ def _run(
     *,
     level: Level,
     dask: str | None = None,
-    resume: Path | None = None,
+    scratch: Scratch,
     secret: bytes | None = None,
     quiet: bool,
 ) -> Report:
     with (
         Cores() if dask is None else Cluster(dask) as judge,
-        ScratchFolder(resume) as scratch,
         Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

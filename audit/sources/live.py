@@ -32,10 +32,10 @@ class LiveSource:
 
     whole = False
 
-    def __init__(self, url: str, token: str, *, statements: bool = False) -> None:
-        """Fetches everything. statements: also what nodes have signed beside certificates.
+    def __init__(self, url: str, token: str, *, statements: bool = False, first: int = 0) -> None:
+        """Fetches certificates, and leaves from `first` on. Raises Unreadable.
 
-        Raises Unreadable.
+        statements: also what nodes have signed beside certificates.
         """
         self.proposals: list[bytes] = []
         self._folder = Path(tempfile.mkdtemp(prefix="concordat-audit-"))
@@ -47,7 +47,7 @@ class LiveSource:
                 timeout=TIMEOUT_S,
                 trust_env=False,
             ) as http:
-                self._fetch(http)
+                self._fetch(http, first)
                 if statements:
                     self._fetch_statements(http)
         except BaseException:
@@ -100,21 +100,24 @@ class LiveSource:
                 return
             after = following
 
-    def _fetch(self, http: httpx2.Client) -> None:
-        start = 0
-        while True:
-            parameters = {"start": start, "count": PAGE_LEAVES}
-            try:
-                answer = http.get("/v1/ledger/entries", params=parameters)
-                if answer.status_code != 200:
-                    raise Unreadable(f"the node answers with status {answer.status_code}")
-                pairs = _PAIRS.decode(answer.content)
-                following = int(answer.headers["Concordat-Next"])
-            except (httpx2.HTTPError, msgspec.MsgspecError, KeyError, ValueError) as error:
-                raise Unreadable(f"the node does not give its ledger: {error}") from None
-            with self._db.write_batch() as writes:
-                for key, value in pairs:
-                    writes.put(key, value)
-            if following <= start:
-                return
+    def _fetch(self, http: httpx2.Client, first: int) -> None:
+        if first:
+            self._page(http, start=0, count=1)
+        start = first
+        while (following := self._page(http, start=start, count=PAGE_LEAVES)) > start:
             start = following
+
+    def _page(self, http: httpx2.Client, *, start: int, count: int) -> int:
+        """Keeps so many leaves, from the start also every certificate; the next page's start."""
+        try:
+            answer = http.get("/v1/ledger/entries", params={"start": start, "count": count})
+            if answer.status_code != 200:
+                raise Unreadable(f"the node answers with status {answer.status_code}")
+            pairs = _PAIRS.decode(answer.content)
+            following = int(answer.headers["Concordat-Next"])
+        except (httpx2.HTTPError, msgspec.MsgspecError, KeyError, ValueError) as error:
+            raise Unreadable(f"the node does not give its ledger: {error}") from None
+        with self._db.write_batch() as writes:
+            for key, value in pairs:
+                writes.put(key, value)
+        return following

@@ -33,12 +33,13 @@ def is_live(target: str) -> bool:
 
 
 def open_ledger(
-    target: str, token: str | None, *, statements: bool = False
+    target: str, token: str | None, *, statements: bool = False, first: int = 0
 ) -> AbstractContextManager[Source]:
     """A ledger in a data directory or an export, or of a running node. Raises Unreadable.
 
     token: of an auditor, or `@file`; needed for a running node. statements: whether a running node
-    is also asked for what nodes have signed; a directory has it anyway.
+    is also asked for what nodes have signed; a directory has it anyway. first: leaf from which on
+    the caller reads; a running node is not asked for earlier ones.
     """
     if not is_live(target):
         if not Path(target).is_dir():
@@ -53,7 +54,7 @@ def open_ledger(
             token = Path(token[1:]).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise Unreadable(f"the token's file cannot be read: {error.strerror}") from None
-    return LiveSource(target, token, statements=statements)
+    return LiveSource(target, token, statements=statements, first=first)
 
 
 def read_checkpoint(path: Path) -> OldCheckpoint:
