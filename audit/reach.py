@@ -6,8 +6,9 @@ which of its fields come from which origin the catalogue does not say, so each m
 in the order of the ledger, so nobody is said to have seen what came later.
 
 What is shown is an upper bound of what went through Concordat: a query may ask for fewer fields
-than were granted, and an exchange that was taken back counts. What a department does with data
-beyond what it declares is not in a ledger (docs/THREAT_MODEL.md).
+than were granted, and an exchange that was taken back counts, also a sealed one whose key never
+came. What a department does with data beyond what it declares is not in a ledger
+(docs/THREAT_MODEL.md).
 """
 
 from collections.abc import Iterator
