@@ -31,6 +31,9 @@ _ASKING = (b"grant.request", b"grant.amend")
 ACTOR = "policy engine"
 TIMEOUT_S = 30.0
 
+DECIDING_MAX = 100
+"""Decisions under way at once."""
+
 log = structlog.get_logger("concordat.approvals")
 
 
@@ -50,6 +53,7 @@ class Approver:
         self._node = node
         self._author = author
         self._task: asyncio.Task[None] | None = None
+        self._deciding: set[asyncio.Task[None]] = set()
         self.decided = 0
 
     def start(self) -> None:
@@ -61,16 +65,27 @@ class Approver:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._deciding:
+            task.cancel()
+        await asyncio.gather(*self._deciding, return_exceptions=True)
 
     async def _run(self) -> None:
         done = self._node.events.height
         for grant_id in await asyncio.to_thread(self._waiting):
-            await self._decide(grant_id)
+            await self._begin(grant_id)
         async for height in self._node.events.heights(done, certified=False):
             while done < height:
                 done += 1
                 for grant_id in self._asked_in(done) if self._has_policy() else ():
-                    await self._decide(grant_id)
+                    await self._begin(grant_id)
+
+    async def _begin(self, grant_id: bytes) -> None:
+        """A decision of its own, beside those that wait for their blocks."""
+        while len(self._deciding) >= DECIDING_MAX:
+            await asyncio.wait(self._deciding, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(self._decide(grant_id))
+        self._deciding.add(task)
+        task.add_done_callback(self._deciding.discard)
 
     def _has_policy(self) -> bool:
         """Whether there is anything to decide by; most departments publish no policy at all."""

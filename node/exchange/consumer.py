@@ -133,8 +133,10 @@ class Consumer:
         received = None
         try:
             node_id, head = await self._fetch(asked, known, result, timeout_s)
-            place = await self._check(asked, known, head, timeout_s)
-            await asyncio.to_thread(self._keep, asked, wanted, head, case_blinding)
+            place, _ = await asyncio.gather(
+                self._check(asked, known, head, timeout_s),
+                asyncio.to_thread(self._keep, asked, wanted, head, case_blinding),
+            )
             if private is not None:
                 opener = Opener(self._node, asked, head, known, timeout_s)
                 acknowledged = await self._acknowledge(asked, head)

@@ -29,7 +29,7 @@ from contracts.exchanges import (
     parse_request,
     parse_signed_request,
 )
-from contracts.grants import grant
+from contracts.grants import Grant, grant
 from contracts.refusals import Refusal
 from ledger import store_keys
 from ledger.codec import encode
@@ -59,6 +59,13 @@ REMEMBERED_MAX = 100_000
 
 DENIALS_PAUSE_S = 0.2
 DENIALS_WAITING_MAX = 1_000
+
+MAYBE_BEHIND = ("unknown-grant", "grant-not-active", "other-version")
+"""Refusals that may mean that the consumer's node knows more of the ledger: before they count, this
+node makes sure that it knows all that is committed."""
+
+CATCH_UP_S = 1.0
+"""Longest wait for that, in seconds."""
 
 LINGERING_MAX = 16
 """Large results that are kept until their window closes, in case the line breaks at the end."""
@@ -292,23 +299,14 @@ class Provider:
 
     async def _begin(self, asked: ExchangeRequest) -> _Open:
         """Data that is read, with its receipt on the way. Raises RpcError."""
-        view = self._node.view()
-        known = grant(view, asked.grant_id)
-        if known is None:
-            raise self._deny(asked, Refusal("unknown-grant", asked.grant_id.hex()))
-        refusal = admissible(
-            view,
-            known,
-            asked,
-            provider=self._node.department,
-            time_ms=self._node.clock.now_ms(),
-        )
-        if refusal is None and self.endings.under_way(asked.grant_id):
-            refusal = Refusal("grant-revoked", "the revocation is on its way to the ledger")
-        if refusal is not None:
-            raise self._deny(asked, refusal)
+        judged = self._judged(asked)
+        if isinstance(judged, Refusal) and judged.code in MAYBE_BEHIND:
+            await self._node.read_barrier(timeout_s=CATCH_UP_S)
+            judged = self._judged(asked)
+        if isinstance(judged, Refusal):
+            raise self._deny(asked, judged)
         try:
-            prepared = await self._preparer.prepare(asked, known)
+            prepared = await self._preparer.prepare(asked, judged)
         except Denied as denied:
             raise self._deny(asked, denied.refusal) from None
         release = Release(asked.grant_id, self._monotonic_ms())
@@ -316,6 +314,19 @@ class Provider:
         opened = self._open[asked.exchange_id] = _Open(prepared, release, placed)
         self._spawn(self._see_through(opened))
         return opened
+
+    def _judged(self, asked: ExchangeRequest) -> Grant | Refusal:
+        """The grant under which the request may be served, by this node's ledger."""
+        view = self._node.view()
+        known = grant(view, asked.grant_id)
+        if known is None:
+            return Refusal("unknown-grant", asked.grant_id.hex())
+        if self.endings.under_way(asked.grant_id):
+            return Refusal("grant-revoked", "the revocation is on its way to the ledger")
+        time_ms = self._node.clock.now_ms()
+        provider = self._node.department
+        refusal = admissible(view, known, asked, provider=provider, time_ms=time_ms)
+        return known if refusal is None else refusal
 
     async def _see_through(self, opened: _Open) -> None:
         """One exchange until it is over: certified and released, or voided."""
