@@ -1,56 +1,55 @@
-"""How many seeds it takes until a seeded bug is caught, and what speaks."""
+"""How many seeds it takes until a seeded bug is caught, and what speaks.
 
+    PYTHONPATH=tests .venv/bin/python -m sim.catching [WORD…]
+
+tries ordinary seeds from 0 on until each bug (of those whose name or pitfall holds a word) is
+caught, and one seed more whose temper is the bug's own, which is where `test_bugs.py` begins. Both
+are kept in `bugs/found.json`, and the table in `docs/TESTING.md` is written anew.
+"""
+
+import json
 import signal
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from sim.bugs import Bug, seeded
+from sim.bugs import BUGS, HOLES, Bug, seeded
 from sim.runs import run_tape
 from sim.tape import Tape
 
-FIRST = 2_000_000
 SEED_S_MAX = 30
-STEPS = 2_000
+SEEDS_MAX = 5_000
+STEPS = {"crash": 2_000, "byzantine": 1_000}
 
-QUICK = frozenset(
-    {
-        "a vote is forgotten by a restart",
-        "a vote leaves before it is durable",
-        "a vote is cleared by stepping down within the term",
-        "a second candidate gets a vote in the same term",
-        "a voter elects a candidate with an older log",
-        "a candidate leads before its own vote is durable",
-        "a refusal lowers what is known to be held",
-        "a leader counts its own copy before it is durable",
-        "a follower acknowledges before its copy is durable",
-        "the hard state is not in the batch of its entries",
-        "a client hears of success before it is durable",
-        "a certificate is made of a minority",
-    }
-)
-"""Bugs that every test run looks for: they take a few seeds."""
+FOUND = Path(__file__).parent / "bugs" / "found.json"
+"""By a bug's name: seeds (how many ordinary ones it took), spoken, and seed (of its temper)."""
+
+DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "TESTING.md"
+BEGIN, END = "<!-- seeded bugs -->\n", "<!-- end of seeded bugs -->\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """seeds: how many runs it took. spoken: by what. tape: of the run that caught it."""
+    """seeds: how many runs it took. seed: the last one. spoken: by what."""
 
     seeds: int
+    seed: int
     spoken: str
-    tape: Tape
 
 
-def caught_in(bug: Bug, most: int) -> Caught | None:
-    """The first seed that catches the bug; None if none of so many does."""
+def caught_in(bug: Bug, seeds: Iterable[int], *, temper: str = "") -> Caught | None:
+    """The first seed that catches the bug; None if none of them does."""
     with seeded(bug):
-        for count in range(1, most + 1):
-            tape = Tape(seed=FIRST + count)
-            spoken = what_speaks(tape, bug.mode)
+        for count, seed in enumerate(seeds, 1):
+            spoken = what_speaks(seed, mode=bug.mode, temper=temper)
             if spoken is not None:
-                return Caught(count, spoken, tape)
+                return Caught(count, seed, spoken)
     return None
 
 
-def what_speaks(tape: Tape, mode: str) -> str | None:
+def what_speaks(seed: int, *, mode: str, temper: str = "") -> str | None:
     """What a run says against the product; also that it never ends."""
 
     def too_long(*_: object) -> None:
@@ -59,10 +58,74 @@ def what_speaks(tape: Tape, mode: str) -> str | None:
     previous = signal.signal(signal.SIGPROF, too_long)
     signal.setitimer(signal.ITIMER_PROF, SEED_S_MAX)
     try:
-        run_tape(tape, mode=mode, steps=STEPS)
+        run_tape(Tape(seed=seed), mode=mode, steps=STEPS[mode], temper=temper)
     except Exception as error:  # noqa: BLE001 - whatever speaks is what is looked for
         return f"{type(error).__name__}: {error}".splitlines()[0][:100]
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, previous)
     return None
+
+
+def known() -> dict[str, Any]:
+    """What is kept of earlier searches."""
+    return dict(json.loads(FOUND.read_text())) if FOUND.exists() else {}
+
+
+def search(bug: Bug) -> dict[str, Any] | None:
+    """What is to be kept of a bug; None if it is not caught."""
+    caught = caught_in(bug, range(SEEDS_MAX))
+    if caught is None:
+        return None
+    own = caught_in(bug, range(SEEDS_MAX), temper=bug.temper) if bug.temper else caught
+    assert own is not None, "an ordinary seed caught it, and its own temper never does"
+    return {"seeds": caught.seeds, "spoken": caught.spoken, "seed": own.seed}
+
+
+def table(found: dict[str, Any]) -> str:
+    """The document's table."""
+    lines = ["| pitfall | what is broken | what speaks | seeds |", "|---|---|---|---|"]
+    for bug in sorted(BUGS, key=order):
+        kept = found.get(bug.name)
+        said = "" if kept is None else kept["spoken"]
+        seeds = "not caught" if kept is None else kept["seeds"] or "not counted"
+        words = said.removeprefix("AssertionError: ").replace("|", "/")
+        lines.append(f"| {bug.pitfall} | {bug.name} | {words} | {seeds} |")
+    return "\n".join(lines) + "\n"
+
+
+def order(bug: Bug) -> tuple[str, int, str]:
+    """Pitfalls by number, ours after those of Raft, those that have none at the end."""
+    letter, number = bug.pitfall[0], bug.pitfall[1:]
+    if letter in "PA" and number.isdigit():
+        return {"P": "1", "A": "2"}[letter], int(number), bug.name
+    return "3", 0, bug.pitfall
+
+
+def write_table(found: dict[str, Any]) -> None:
+    """Puts the table where the document has it."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    DOCUMENT.write_text(before + BEGIN + table(found) + END + rest.split(END)[1], encoding="utf-8")
+
+
+def main() -> None:
+    """The command."""
+    words = sys.argv[1:]
+    found = {name: kept for name, kept in known().items() if name in {bug.name for bug in BUGS}}
+    for bug in BUGS:
+        if words and not any(word in bug.name or word == bug.pitfall for word in words):
+            continue
+        if not words and bug.name in HOLES:
+            continue
+        kept = search(bug)
+        print(f"{bug.pitfall:7} {bug.name:75} {kept or 'NOT CAUGHT'}", flush=True)
+        found.pop(bug.name, None)
+        if kept is not None:
+            found[bug.name] = kept
+        FOUND.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
+    write_table(found)
+
+
+if __name__ == "__main__":
+    main()

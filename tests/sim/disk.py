@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from consensus import HardState
+from consensus import HardState, Logged
 from ledger import store_keys
 from node import ports
 from node.errors import StoreCorrupt, Unavailable
 
 NOTHING = ports.Watermark(batch_number=0, term=0, vote=None, signed_height=0)
 
+_LOGGED = msgspec.msgpack.Decoder(Logged)
 _HARD_STATE = msgspec.msgpack.Decoder(HardState)
 
 
@@ -61,6 +62,8 @@ class Disk:
         assert start[0] + 1 >= stop[0], "a scan is within one prefix"
         among = self.keys.get(start[0], ())
         keys = sorted((key for key in among if start <= key < stop), reverse=reverse)
+        if self.rotten and not self.rotten.isdisjoint(keys):
+            raise StoreCorrupt("reading failed: a checksum is wrong")
         return iter([(key, self.values[key]) for key in keys])
 
     def write(self, batch: ports.Batch) -> None:
@@ -91,6 +94,12 @@ class Disk:
         """The last stored Raft entry's index; 0 if there is none."""
         keys = self.keys.get(store_keys.ENTRY[0], {})
         return max((int.from_bytes(key[1:], "big") for key in keys), default=0)
+
+    @property
+    def last_term(self) -> int:
+        """The term of the last stored Raft entry; 0 if there is none."""
+        value = self.values.get(store_keys.entry_key(self.last_entry))
+        return 0 if value is None else _LOGGED.decode(value).entry.term
 
     def go_back(self, earlier: "Disk") -> None:
         """The store is as it was; the watermark beside the keys is not."""

@@ -12,7 +12,13 @@ from consensus import messages as m
 from consensus.ready import TransferRefused
 from ledger import store_keys
 from ledger.types import NodeId
-from node.messages import CertificateNews, Cosignatures, Forward
+from node.messages import (
+    BlocksWanted,
+    CertificateNews,
+    CertifiedBlocks,
+    Cosignatures,
+    Forward,
+)
 from node.replica import Replica
 from sim.disk import Disk
 from sim.options import LOSING
@@ -27,10 +33,17 @@ FILTERED = (
     m.VoteRequest,
     m.VoteReply,
     m.PreVoteReply,
+    m.SnapshotOffer,
+    BlocksWanted,
+    CertifiedBlocks,
     Cosignatures,
     CertificateNews,
     Forward,
 )
+
+
+LATE_COPIES = 9
+"""How often an overtaken leader hears an old answer again, three times in an election timeout."""
 
 
 class Faults:
@@ -56,7 +69,7 @@ class Faults:
             self.heal()
             world.count("heal")
             return
-        losing = self._losing if tape.chance(0.15) else ()
+        losing = self._losing if tape.chance(world.options.losing_share) else ()
         kind, strike = tape.choice(losing or self._kinds or self._losing)
         place = tape.choice(world.nodes)
         if strike(place):
@@ -105,6 +118,69 @@ class Faults:
     def _mute(self, place: bytes) -> bool:
         """A node hears and nobody hears it (P10)."""
         return self._cut(lambda one, _: one == place)
+
+    def _stale_leader(self, place: bytes) -> bool:
+        """A leader is cut off, and for a while hears late copies of what some had answered, so many
+        that it does not know (P48 to P50)."""
+        world = self._world
+        leader = self._leader()
+        if leader is None or not self._isolation(leader):
+            return False
+        others = [
+            node for node in world.nodes if (node, leader, m.HeartbeatReply) in world.wires.answers
+        ]
+        for _ in range(len(others) - len(world.nodes) // 2):
+            others.remove(world.tape.choice(others))
+        for node in others:
+            newest = world.wires.answers[(node, leader, m.HeartbeatReply)][-1]
+            for turn in range(LATE_COPIES):
+                delay_ms = (turn + 1) * world.options.timeout_ms // 3
+                world.at(delay_ms, world.wires.arrive_late, node, leader, *newest)
+        return True
+
+    def _mute_leader(self, _: bytes) -> bool:
+        """A leader still hears what is committed, and can tell nobody (P48)."""
+        leader = self._leader()
+        return leader is not None and self._mute(leader)
+
+    def _leader_in_minority(self, _: bytes) -> bool:
+        """A leader is left with too few; what these acknowledge comes once more when it leads again
+        in another term (P17, P18)."""
+        world = self._world
+        leader = self._leader()
+        if leader is None:
+            return False
+        others = [node for node in world.nodes if node != leader]
+        side = {leader, *(world.tape.choice(others) for _ in range(max(0, len(others) // 2 - 1)))}
+        if not self._cut(lambda one, other: (one in side) != (other in side)):
+            return False
+        world.at(world.options.timeout_ms // 2, self._remember, leader, sorted(side))
+        return True
+
+    def _remember(self, leader: bytes, side: list[bytes]) -> None:
+        said = [
+            (node, message, number)
+            for node in side
+            for message, number in self._world.wires.answers.get((node, leader, m.AppendReply), ())
+        ]
+        for turn in range(LATE_COPIES):
+            self._world.at(
+                turn * self._world.options.timeout_ms // 2, self._say_again, leader, said
+            )
+
+    def _say_again(self, leader: bytes, said: list[tuple[bytes, m.AppendReply, int]]) -> None:
+        for node, message, number in said:
+            process = self._world.processes.get(leader)
+            raft = None if process is None else process.replica.raft
+            if raft is not None and raft.role is Role.LEADER and message.term < raft.term:
+                self._world.wires.arrive_late(node, leader, message, number)
+
+    def _leader(self) -> bytes | None:
+        """Who leads, the newest process if several think so."""
+        for node, process in reversed(self._world.processes.items()):
+            if process.replica.raft.role is Role.LEADER:
+                return node
+        return None
 
     def _partial(self, place: bytes) -> bool:
         """A node is left with one neighbour, while the others see each other (P9)."""
@@ -223,7 +299,11 @@ class Faults:
         disk = self._world.disks[place]
         if not disk.tip_height or not self._may_lose(place):
             return False
-        disk.rotten = {store_keys.TIP_MARK, store_keys.entry_key(disk.tip_height)}
+        last = disk.last_entry
+        if last > disk.tip_height:
+            disk.rotten = {store_keys.entry_key(last)}
+        else:
+            disk.rotten = {store_keys.TIP_MARK, store_keys.entry_key(disk.tip_height)}
         self._lose(place, "bit-rot")
         return True
 

@@ -7,23 +7,29 @@ altered, repeated or made up; whatever it signs, it signs with its own keys alon
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from consensus import Entry as RaftEntry
 from consensus import messages as m
+from ledger.blocks import block_hash, parse_block_header
 from ledger.certificates import Certificate
-from ledger.checkpoints import Cosignature, cosignature_message
+from ledger.checkpoints import Checkpoint, Cosignature, cosignature_message
 from ledger.codec import encode
 from ledger.entries import Entry, parse_entry
 from ledger.statements import proposal_statement
-from node.messages import CertificateNews, Cosignatures
+from ledger.tree import leaf_hash
+from node.messages import CertificateNews, CertifiedBlocks, Cosignatures, ServedBlock
 from sim.keys import NodeKeys
 from sim.world import World
 
 TWIN = b"/2"
 REMEMBERED_MAX = 200
+
+BLOCKS_TIMES = 5
+"""How much more often a liar lies when it serves blocks, which are seldom asked for."""
 
 LIES = (
     "lie-commit",
@@ -98,9 +104,12 @@ class Liars:
             self._said.append(message)
         elif tape.below(4) == 0:
             self._said[tape.below(REMEMBERED_MAX)] = message
-        if not tape.chance(self._share):
+        if not tape.chance(self._share * (BLOCKS_TIMES if type(message) is CertifiedBlocks else 1)):
             return message
-        name, lie = tape.choice(self._lies)
+        if type(message) is CertifiedBlocks:
+            name, lie = "lie-blocks", self._serve
+        else:
+            name, lie = tape.choice(self._lies)
         said = lie(place[:32], message)
         if said is not message:
             self._world.count(name)
@@ -181,6 +190,37 @@ class Liars:
             return message
         return m.TransferVoteRequest(
             message.term, message.last_index, message.last_term, message.time_ms, b"\x01" * 64
+        )
+
+    def _serve(self, node: bytes, message: Any) -> Any:
+        """One block more than there is, under a certificate that only it has signed (P41)."""
+        process = self._world.processes.get(node)
+        if not isinstance(message, CertifiedBlocks) or not message.blocks or process is None:
+            return message
+        ledger_id = self._world.consortium.ledger_id
+        tip, server = process.replica.chain.tip, process.replica._block_server
+        blocks = tuple(server._blocks(message.height + 1, tip.height))
+        if not blocks or block_hash(blocks[-1].header) != tip.block_hash:
+            return message
+        last = blocks[-1].header
+        header = msgspec.structs.replace(
+            parse_block_header(last),
+            height=tip.height + 1,
+            previous_hash=tip.block_hash,
+            entry_hash=sha256(last).digest(),
+            tree_size=tip.tree_size,
+            tree_root=tip.tree().root(),
+            record_count=0,
+        ).to_bytes()
+        tree = tip.tree().extend((leaf_hash(header),))
+        forged = Checkpoint(ledger_id, tip.height + 1, tree.size, tree.root())
+        signers = [Cosignature(each, 1_800_000_000, bytes(64)) for each in self._world.voters]
+        return CertifiedBlocks(
+            message.height,
+            (*blocks, ServedBlock((), header)),
+            Certificate.of(forged, signers).to_bytes(),
+            (),
+            (),
         )
 
     def _replay(self, _: bytes, message: Any) -> Any:

@@ -5,13 +5,26 @@ get far enough for a clock to matter. So each seed draws which kinds of fault it
 and some seeds are given a temper: many elections and few messages, long divergence, and so on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sim.tape import Tape
 
 TICK_MS = 10
 
-NETWORK = ("halves", "isolation", "one-way", "deaf", "mute", "partial", "filter", "reconnect")
+NETWORK = (
+    "halves",
+    "isolation",
+    "one-way",
+    "deaf",
+    "mute",
+    "stale-leader",
+    "mute-leader",
+    "leader-in-minority",
+    "partial",
+    "filter",
+    "reconnect",
+)
 PROCESS = ("crash", "crash-between-effects", "restart-all", "pause", "transfer")
 DISK = ("fsync-failed", "fsync-failed-kept", "disk-full", "slow-disk")
 LOSING = ("bit-rot", "misdirected-read", "store-went-back", "lost-disk")
@@ -30,10 +43,11 @@ class Options:
     wire: messages are encoded and decoded on each hop. real_keys: Ed25519 instead of a stand-in.
     drift_ms: how much shorter a node's tick may be than another's. mixed: some nodes are of an
     older version and do not ask before they stand (PreVote), as in a rolling upgrade.
-    kinds: the faults that strike, each as likely. small: windows and limits are small.
+    kinds: the faults that strike, each as likely. losing_share: of strikes, that cost a node its
+    disk or what is on it, if there are such kinds. small: windows and limits are small.
     watermark_lag: share of crashes that lose the newest watermark. log_entries_kept: certified ones
     that stay in the log; who is further behind gets blocks. motions: share of strikes that change
-    who takes part (`sim.council`).
+    who takes part (`sim.council`). eager: whoever could not read asks again, two ticks later.
     """
 
     nodes: int = 5
@@ -56,8 +70,10 @@ class Options:
     restart_ms: int = 200
     fault_gap_ms: int = 0
     heal_share: float = 0.3
+    losing_share: float = 0.15
     client_gap_ms: int = 50
     read_share: float = 0.3
+    eager: bool = False
     burst: int = 1
     kinds: tuple[str, ...] = ()
     small: bool = False
@@ -73,8 +89,8 @@ class Options:
         return 2 * self.election_ticks * TICK_MS
 
     @classmethod
-    def drawn(cls, tape: Tape) -> "Options":
-        """A seed's options."""
+    def drawn(cls, tape: Tape, *, temper: str = "") -> "Options":
+        """A seed's options. temper: the name of one in TEMPERS; "" if the seed draws it too."""
         election_ticks = tape.choice((10, 4, 6, 10, 20))
         nodes = tape.choice((3, 5, 3, 5, 7, 3, 5, 3, 5, 7, 1, 3))
         timeout_ms = 2 * election_ticks * TICK_MS
@@ -114,15 +130,16 @@ class Options:
             options.kinds += _some(tape, LOSING)
         if tape.chance(0.3):
             options.kinds += CLOCK
-        tape.choice(TEMPERS)(options, tape)
+        drawn = tape.choice(TEMPERS)
+        (TEMPER_NAMED[temper] if temper else drawn)(options, tape)
         if options.nodes == 1:
             options.client_gap_ms = max(1, options.client_gap_ms // 10)
         return options
 
     @classmethod
-    def drawn_for_liars(cls, tape: Tape) -> "Options":
+    def drawn_for_liars(cls, tape: Tape, *, temper: str = "") -> "Options":
         """A seed's options where some nodes lie: fewer faults, so that both sides get far."""
-        options = cls.drawn(tape)
+        options = cls.drawn(tape, temper=temper)
         options.nodes = options.voters = tape.choice((3, 4, 5))
         options.kinds = tuple(kind for kind in options.kinds if kind not in (*LOSING, *CLOCK))
         options.clock_skew_ms = 0
@@ -156,7 +173,7 @@ def _slow_disks(options: Options, tape: Tape) -> None:
     options.heartbeat_ticks = 1
     options.disk_ms = (1, tape.choice((1, 2)) * options.timeout_ms)
     options.delay_ms = (0, 5)
-    options.kinds = ("isolation", "halves", "crash-between-effects", "deaf")
+    options.kinds = ("isolation", "halves", "crash-between-effects", "deaf", "slow-disk")
     options.heal_share = 0.5
     options.fault_gap_ms = 2 * options.timeout_ms
     options.client_gap_ms = options.timeout_ms // 4
@@ -205,7 +222,96 @@ def _changing_members(options: Options, tape: Tape) -> None:
     options.heal_share = 0.5
 
 
-TEMPERS = (
+def _half_upgraded(options: Options, tape: Tape) -> None:
+    """Nodes that do not ask before they stand raise terms while they are cut off (P6, P7)."""
+    _few_nodes(options, tape)
+    options.nodes = options.voters = tape.choice((5, 3, 7))
+    options.mixed = True
+    options.read_share = 0.0
+    options.kinds = ("isolation", "halves", "deaf", "mute", "filter", "crash")
+    options.fault_gap_ms = options.timeout_ms
+    options.heal_share = 0.5
+
+
+def _power_fails(options: Options, tape: Tape) -> None:
+    """Machines lose power in the middle of a write, one or all of them (P40, P43, P45)."""
+    _few_nodes(options, tape)
+    options.torn = tape.choice((0.9, 0.5))
+    options.crash_at_write = tape.choice((0.02, 0.05))
+    options.disk_ms = (2, 40)
+    options.restart_ms = options.timeout_ms // 2
+    options.kinds = ("crash", "crash", "restart-all", "crash-between-effects", "isolation")
+    options.fault_gap_ms = options.timeout_ms // 2
+    options.client_gap_ms = max(1, options.timeout_ms // 16)
+    options.heal_share = 0.6
+
+
+def _failing_disks(options: Options, tape: Tape) -> None:
+    """Disks are damaged, lost or put back from a backup while the rest goes on (P43 to P46, A7)."""
+    _few_nodes(options, tape)
+    options.kinds = (*LOSING, "isolation")
+    options.losing_share = 0.5
+    options.fault_gap_ms = options.timeout_ms // tape.choice((2, 1))
+    options.client_gap_ms = options.timeout_ms // tape.choice((4, 8))
+    options.restart_ms = tape.choice((1, 2)) * options.timeout_ms
+    options.heal_share = 0.8
+
+
+def _left_behind(options: Options, tape: Tape) -> None:
+    """Nodes are away for so long that the log is trimmed past them (P37 to P41)."""
+    _few_nodes(options, tape)
+    options.small = True
+    options.loss = tape.choice((0.02, 0.1, 0.3))
+    options.crash_at_write = tape.choice((0.01, 0.05))
+    options.restart_ms = tape.choice((4, 8)) * options.timeout_ms
+    options.kinds = ("crash", "isolation", "crash-between-effects", "filter")
+    options.fault_gap_ms = 2 * options.timeout_ms
+    options.client_gap_ms = max(1, options.timeout_ms // 16)
+    options.burst = 3
+    options.read_share = 0.0
+    options.disk_ms = (0, 5)
+    options.heal_share = 0.4
+
+
+def _stale_leaders(options: Options, tape: Tape) -> None:
+    """A leader that is overtaken goes on hearing late answers, and is read from (P48 to P50)."""
+    _few_nodes(options, tape)
+    options.loss = tape.choice((0.1, 0.0, 0.3))
+    options.delay_ms = (0, 5)
+    options.disk_ms = tape.choice(((2, 40), (0, 5)))
+    options.read_share = 0.5
+    options.eager = True
+    options.burst = 1
+    options.client_gap_ms = max(1, options.timeout_ms // 16)
+    options.kinds = ("stale-leader", "mute-leader", "stale-leader", "pause")
+    options.fault_gap_ms = 2 * options.timeout_ms
+    options.heal_share = 0.8
+
+
+def _old_answers(options: Options, tape: Tape) -> None:
+    """Leaders fall with much that few hold, lead again, and hear what was said before (P18)."""
+    _few_nodes(options, tape)
+    options.nodes = options.voters = 5
+    options.small = True
+    options.delay_ms = (0, 5)
+    options.disk_ms = (0, 5)
+    options.loss = 0.0
+    options.client_gap_ms = max(1, options.timeout_ms // 32)
+    options.burst = 3
+    options.read_share = 0.0
+    options.kinds = ("leader-in-minority", "leader-in-minority", "transfer")
+    options.fault_gap_ms = options.timeout_ms
+    options.heal_share = 0.9
+
+
+def _few_nodes(options: Options, tape: Tape) -> None:
+    """Fewer messages and shorter terms, so that more happens within the steps of a run."""
+    options.nodes = options.voters = tape.choice((3, 5, 3))
+    options.election_ticks = 4
+    options.heartbeat_ticks = 1
+
+
+TEMPERS: tuple[Callable[[Options, Tape], None], ...] = (
     _as_drawn,
     _as_drawn,
     _as_drawn,
@@ -216,8 +322,16 @@ TEMPERS = (
     _many_reads,
     _long_divergence,
     _changing_members,
+    _half_upgraded,
+    _power_fails,
+    _failing_disks,
+    _left_behind,
+    _stale_leaders,
+    _old_answers,
 )
 """More than half of the seeds have a temper: options that meet what random ones meet too seldom."""
+
+TEMPER_NAMED = {temper.__name__[1:].replace("_", " "): temper for temper in TEMPERS}
 
 
 def _some(tape: Tape, kinds: tuple[str, ...]) -> tuple[str, ...]:

@@ -67,11 +67,11 @@ def read_recording(path: Path) -> Recording:
     return parse_recording(path.read_text(encoding="ascii"))
 
 
-def run_tape(tape: Tape, *, mode: str, steps: int) -> Result:
-    """Runs a tape, drawn or replayed."""
+def run_tape(tape: Tape, *, mode: str, steps: int, temper: str = "") -> Result:
+    """Runs a tape, drawn or replayed. temper: of the options, if it is not to be drawn."""
     if mode == "byzantine":
-        return run_with_liars(tape, steps=steps)
-    world = World(tape, Options.drawn(tape))
+        return run_with_liars(tape, steps=steps, temper=temper)
+    world = World(tape, Options.drawn(tape, temper=temper))
     clients = Clients(world)
     council, faults = Council(world, clients), Faults(world)
 
@@ -92,9 +92,9 @@ def run_tape(tape: Tape, *, mode: str, steps: int) -> Result:
     return Result(world, tape)
 
 
-def run_with_liars(tape: Tape, *, steps: int) -> Result:
+def run_with_liars(tape: Tape, *, steps: int, temper: str = "") -> Result:
     """Some nodes lie: what honest nodes do by themselves holds, and a fork has a name on it."""
-    options = Options.drawn_for_liars(tape)
+    options = Options.drawn_for_liars(tape, temper=temper)
     world = World(tape, options, liars=1 + tape.below(options.nodes // 2))
     lying, faults = Liars(world), Faults(world)
     world.start_twins(lying)

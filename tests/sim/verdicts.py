@@ -7,10 +7,13 @@ each other, a liar is named. Never an honest node.
 from builders import node_description
 
 from audit.blame import blame
-from audit.signed import Signatory, signatories_of
+from audit.signed import Signatory, SignedCheckpoint, Statements, signatories_of
 from ledger import store_keys
 from ledger.blocks import parse_block_header
 from ledger.certificates import parse_certificate
+from ledger.checkpoints import Checkpoint, Cosignature, cosignature_message, parse_checkpoint
+from ledger.evidence import ProposedTwice, SignedProposal, SignedText, SignedTwice, parse_evidence
+from ledger.statements import proposal_statement
 from ledger.tree import leaf_hash
 from sim.disk import Disk
 from sim.ledgers import BLOCK_TAG, check_ledger, leaves_of
@@ -18,16 +21,20 @@ from sim.world import World
 
 
 def accused(world: World) -> frozenset[bytes]:
-    """The nodes that the auditor names."""
+    """The nodes that the auditor names; it is shown forgeries too, in everybody's name (A10)."""
     signatories = signatories_of(world.consortium.genesis_file.genesis)
     for node, number in world.number_of.items():
         department = world.department_of[node]
         key = node_description(department, number).proposal_key
         signatories[node] = Signatory(department, key)
+    forged = Checkpoint(world.consortium.ledger_id, 1, 2, b"\x07" * 32)
     found = blame(
         signatories,
         world.consortium.ledger_id,
         stores_of(world),
+        more=Statements(
+            tuple(SignedCheckpoint(forged, Cosignature(node, 0, bytes(64))) for node in world.nodes)
+        ),
         check=world.check,
     )
     return frozenset(each.node_id for each in found)
@@ -63,6 +70,39 @@ def conflicting(world: World) -> bool:
     return False
 
 
+def check_evidence(world: World) -> None:
+    """A9: whatever honest nodes keep as a proof is one, by genesis and the piece alone."""
+    signatories = signatories_of(world.consortium.genesis_file.genesis)
+
+    def proposed(piece: SignedProposal) -> bool:
+        statement = proposal_statement(
+            world.consortium.ledger_id,
+            term=piece.term,
+            index=piece.index,
+            previous_hash=piece.previous_hash,
+            data=piece.data,
+        )
+        return world.check(signatories[piece.proposer].proposal_key, statement, piece.signature)
+
+    def signed(node: bytes, piece: SignedText) -> bool:
+        message = cosignature_message(parse_checkpoint(piece.text), piece.timestamp_s)
+        return world.check(node, message, piece.signature)
+
+    for place, disk in world.disks.items():
+        for key, value in disk.values.items():
+            if key[:1] != store_keys.EVIDENCE or place[:32] in world.liars:
+                continue
+            found = parse_evidence(value)
+            world.counts["kept-evidence"] += 1
+            if isinstance(found, ProposedTwice):
+                holds = proposed(found.kept) and proposed(found.refused)
+            elif isinstance(found, SignedTwice):
+                holds = signed(found.node_id, found.one) and signed(found.node_id, found.other)
+            else:
+                continue
+            assert holds, "kept evidence proves nothing"
+
+
 def check_verdict(world: World) -> None:
     """A4: a certified fork names a liar, and no honest node is ever named."""
     named = accused(world)
@@ -71,6 +111,7 @@ def check_verdict(world: World) -> None:
     if conflicting(world):
         world.counts["certified-fork"] += 1
         assert named, "a certified fork names nobody"
+    check_evidence(world)
     for node in world.nodes:
         if node not in world.liars:
             check_ledger(world.consortium.ledger_id, leaves_of(world.disks[node]))

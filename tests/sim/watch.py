@@ -3,10 +3,13 @@
 | invariant (Raft figure 3, and ours)                              | where                  |
 |------------------------------------------------------------------|------------------------|
 | election safety: one leader a term                               | `_role_changed`        |
+| a leader was voted for by a majority of the voters in force      | `_new_leader`          |
+| what counts as durable is on the disk                            | `stepped`              |
 | term and commit index only rise; on disk also across restarts    | `stepped`, `written`   |
 | one vote a term, across restarts                                 | `sending`, `written`   |
 | leader append-only                                               | `_log_changed`         |
 | log matching: (index, term) names one entry and all before it    | `_log_changed`         |
+| one entry of a leader for a place, also of one that lies         | `_log_changed`         |
 | leader completeness                                              | `_new_leader`          |
 | committed is durable on a quorum of the configuration in force   | `_committed`           |
 | only entries of a leader's own term are committed by counting    | `_committed`           |
@@ -16,8 +19,10 @@
 | what a leader counts as held by a peer is on that peer's disk    | `_leads`               |
 | in flight, uncommitted and evidence stay within their limits     | `_leads`, `written`    |
 | what a message rests on is durable when it leaves                | `sending`              |
+| a voter holds what it acknowledged, or what replaced it           | `_still_holds`         |
 | a pre-vote question changes nobody (thesis §9.6)                 | `received`             |
 | who hears a leader votes for nobody else, unless told (§4.2.3)   | `received`             |
+| where logs differ, a leader goes back a term at a time (§5.3)     | `received`             |
 | a leader that hands over proposes nothing, and not for ever      | `_hands_over`          |
 | whoever's store went back takes no part                          | `sending`              |
 | no node signs two contradicting statements                       | `signed`               |
@@ -33,6 +38,7 @@ from typing import Any
 
 from consensus import Configuration, HardState, Raft, Role, Settings
 from consensus import messages as m
+from consensus.progress import Flow
 from ledger import store_keys
 from ledger.certificates import check_form, required_sets
 from ledger.evidence import parse_evidence
@@ -52,6 +58,8 @@ class _Seen:
     """A node as it was after its last step. hashes: of its log's entries by index.
 
     configuration: in force before the next step, which may commit, execute and adopt another.
+    taken: where some lie, what it took from the leader of its term, by index, term and
+    the hash of the entry before.
     """
 
     term: int = 0
@@ -62,8 +70,10 @@ class _Seen:
     hashes: list[bytes] = field(default_factory=lambda: [b""])
     matches: dict[bytes, int] = field(default_factory=dict)
     evidence: int = 0
+    stable: int = 0
     configuration: Configuration | None = None
     transfer: tuple[int, bytes, int] | None = None
+    taken: dict[tuple[int, int, bytes], bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,15 @@ class _Asked:
     vote: bytes | None
     role: Role
     elapsed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A leader hears that a peer's log differs. agree: where both may agree at best."""
+
+    peer: bytes
+    term: int
+    agree: int
 
 
 def _elapsed(raft: Raft) -> int:
@@ -109,6 +128,7 @@ class Watch:
         self.votes: dict[tuple[bytes, int], bytes] = {}
         self.signed_checkpoints: dict[tuple[bytes, int], bytes] = {}
         self._proposals: dict[tuple[bytes, bytes], bytes] = {}
+        self._acknowledged: dict[bytes, tuple[int, int, bytes]] = {}
 
     @property
     def committed(self) -> int:
@@ -131,7 +151,9 @@ class Watch:
         assert raft.vote == disk.hard_state.vote, "a restart changed the vote"
         assert raft.commit_index >= disk.hard_state.commit, "a restart lost the commit index"
         seen.commit, seen.height = raft.commit_index, disk.tip_height
+        seen.stable = raft.stable_index
         seen.matches.clear()
+        seen.taken.clear()
         self._log_changed(node, seen, raft)
         self._check_chain(raft)
         assert replica.chain.tip.height == seen.height, "a restart changed the executed height"
@@ -163,6 +185,11 @@ class Watch:
             last > raft.compacted_index and raft.entry(last).hash != seen.hashes[last]
         ):
             self._log_changed(node, seen, raft)
+        if raft.stable_index != seen.stable:
+            seen.stable = raft.stable_index
+            if seen.stable > raft.compacted_index:
+                held = self._disks[node].holds(seen.stable, raft.entry(seen.stable).hash)
+                assert held, "what counts as durable is not on the disk"
         if raft.commit_index != seen.commit:
             self._committed(seen, raft, led=led)
         tip = replica.chain.tip
@@ -187,6 +214,10 @@ class Watch:
             return
         known = self.leaders.setdefault(term, node)
         assert known == node, f"two leaders in term {term}"
+        configuration = self._seen[node].configuration or raft.configuration
+        for voters in filter(None, (configuration.voters, configuration.incoming)):
+            votes = sum(self.votes.get((voter, term)) == node for voter in voters)
+            assert 2 * votes > len(voters), "a leader that no majority voted for"
         index = self.committed
         while index and self._commits[index][1] >= term:
             index -= 1
@@ -216,10 +247,18 @@ class Watch:
             assert index >= seen.commit, "a committed entry was removed"
         for logged in fresh:
             hashes[logged.entry.index] = logged.hash
+            place = (logged.entry.index, logged.entry.term)
             if not self._liars:
-                place = (logged.entry.index, logged.entry.term)
                 known = self._entries.setdefault(place, logged.hash)
                 assert known == logged.hash, "two logs differ in one term and index"
+            elif logged.entry.term == raft.term:
+                before = (
+                    raft.entry(logged.entry.index - 1).hash
+                    if logged.entry.index - 1 > raft.compacted_index
+                    else b""
+                )
+                known = seen.taken.setdefault((*place, before), logged.hash)
+                assert known == logged.hash, "a leader's second entry for one place is taken"
 
     def _committed(self, seen: _Seen, raft: Raft, *, led: bool) -> None:
         """led: whether it leads, or did until this step, which may have removed it (P31)."""
@@ -298,9 +337,11 @@ class Watch:
 
     # Messages.
 
-    def receiving(self, replica: Replica, sender: bytes, message: Any) -> _Asked | None:
+    def receiving(self, replica: Replica, sender: bytes, message: Any) -> _Asked | _Refused | None:
         """A node is about to be asked for a vote: what must not change by it, None if all may."""
         raft = replica.raft
+        if type(message) is m.AppendRefused:
+            return self._refused(raft, sender, message)
         if type(message) is m.PreVoteRequest:
             return _Asked(raft.term, raft.vote, raft.role, _elapsed(raft))
         if isinstance(message, m.VoteRequest) and message.term > raft.term:
@@ -315,9 +356,25 @@ class Watch:
                 return _Asked(raft.term, raft.vote, raft.role, None)
         return None
 
-    def received(self, replica: Replica, message: Any, before: _Asked) -> None:
-        """The node was asked."""
+    def _refused(self, raft: Raft, peer: bytes, message: m.AppendRefused) -> _Refused | None:
+        progress = raft.progress(peer)
+        probed = progress is not None and progress.flow is Flow.PROBE
+        if not probed or message.early or message.term != raft.term:
+            return None
+        assert progress is not None
+        if message.previous_index != progress.next - 1:
+            return None
+        agree = max(progress.match, message.hint_index, raft.compacted_index)
+        return _Refused(peer, raft.term, agree)
+
+    def received(self, replica: Replica, message: Any, before: _Asked | _Refused) -> None:
+        """The node was asked, or refused."""
         raft = replica.raft
+        if isinstance(before, _Refused):
+            progress = raft.progress(before.peer)
+            if progress is not None and raft.term == before.term and progress.flow is Flow.PROBE:
+                assert progress.next - 1 <= before.agree, "a leader goes back too slowly"
+            return
         elapsed = None if before.elapsed is None else _elapsed(raft)
         same = _Asked(raft.term, raft.vote, raft.role, elapsed) == before
         assert same, f"a {type(message).__name__} changed who should not be moved by it"
@@ -342,10 +399,13 @@ class Watch:
                 held = disk.holds(message.index, message.hash) or not message.index
                 overtaken = disk.hard_state.term > message.term or peer in self._liars
                 assert held or overtaken, "an acknowledged entry is not durable"
+                said = (message.term, message.index, message.hash)
+                self._acknowledged[node] = max(said, self._acknowledged.get(node, said))
             case m.VoteRequest():
                 self._voted(node, message.term, node)
             case m.VoteReply() if message.granted:
                 self._voted(node, message.term, peer)
+                self._still_holds(node)
             case m.Append() | m.Heartbeat():
                 disk = self._disks[node]
                 assert disk.hard_state.term >= message.term, "it leads in a term not durable"
@@ -355,6 +415,13 @@ class Watch:
                 assert top <= disk.tip_height, "a signature left before its block was durable"
                 mark = disk.values.get(store_keys.SIGNED_MARK, b"")
                 assert top <= int.from_bytes(mark, "big"), "a signature left before it was kept"
+
+    def _still_holds(self, node: bytes) -> None:
+        """A voter's log has what it acknowledged, or what a later leader put in its place."""
+        term, index, known = self._acknowledged.get(node, (0, 0, b""))
+        disk = self._disks[node]
+        held = not index or disk.holds(index, known) or disk.last_term > term
+        assert held or self._liars, "a voter lacks what it has acknowledged"
 
     def _voted(self, node: bytes, term: int, vote: bytes) -> None:
         known = self.votes.setdefault((node, term), vote)

@@ -4,8 +4,10 @@ A message travels between nodes that each name the other as a member, as TLS wit
 it (`node.peers`): whoever does not know a node neither dials it nor lets it in.
 """
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from consensus.messages import AppendReply, HeartbeatReply
 from ledger.codec import encode
 from node.messages import PEER_MESSAGE, CertifiedBlocks
 from sim.processes import Process
@@ -13,17 +15,22 @@ from sim.processes import Process
 if TYPE_CHECKING:
     from sim.world import World
 
+ANSWERS_KEPT = 24
+"""The newest answers of one node to another of which late copies may come."""
+
 
 class Wires:
     """Every link of one world, each direction apart.
 
     cuts: links, as (from, to), that lose everything. filters: links that lose one kind of message.
+    answers: the newest of one kind on each link, of which late copies may come.
     """
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self.cuts: set[tuple[bytes, bytes]] = set()
         self.filters: dict[tuple[bytes, bytes], type] = {}
+        self.answers: dict[tuple[bytes, bytes, type], deque[tuple[Any, int]]] = {}
         self._sent = 0
         self._newest_arrived: dict[tuple[bytes, bytes], int] = {}
 
@@ -70,6 +77,9 @@ class Wires:
         world, options, tape = self._world, self._world.options, self._world.tape
         self._sent += 1
         number = self._sent
+        if type(message) in (HeartbeatReply, AppendReply):
+            said = self.answers.setdefault((place, peer, type(message)), deque(maxlen=ANSWERS_KEPT))
+            said.append((message, number))
         if tape.chance(options.loss):
             world.count("loss", step=False)
         else:
@@ -94,6 +104,13 @@ class Wires:
             return
         link = (place[:32], peer[:32])
         if link not in self.cuts and self.filters.get(link) is not type(message):
+            self._receive(place, peer, message, number)
+
+    def arrive_late(self, place: bytes, peer: bytes, message: Any, number: int) -> None:
+        """One more copy of what was said long ago comes, however the link is by now."""
+        process = self._world.processes.get(peer)
+        if process is not None and place[:32] in process.peers:
+            self._world.count("late-copy", step=False)
             self._receive(place, peer, message, number)
 
     def _receive(self, place: bytes, peer: bytes, message: Any, number: int) -> None:

@@ -383,6 +383,8 @@ class World:
                 if effect.token in process.readers:
                     process.readers.remove(effect.token)
                     self.history.read_ends(effect.token, effect.height)
+                    if effect.height is None and self.options.eager and not self.calm:
+                        self.at(2 * TICK_MS, self._read_again, place, effect.token)
             case ports.Alarm() if place[:32] not in self.liars:
                 self.alarms.append((place, effect))
             case ports.MembersChanged():
@@ -491,10 +493,14 @@ class World:
 
     def read(self, node: bytes, token: int) -> None:
         """A client wants to read what is committed by now."""
+        if node in self.processes:
+            self.count("read")
+            self._read_again(node, token)
+
+    def _read_again(self, node: bytes, token: int) -> None:
         process = self.processes.get(node)
         if process is None:
             return
-        self.count("read")
         self.history.read_begins(token)
         process.readers.append(token)
         if process.paused:

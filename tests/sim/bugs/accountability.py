@@ -17,8 +17,8 @@ ACCOUNTABILITY = (
         "A6",
         (
             "node.replica:Replica._hand_over",
-            "self._after_gathering.append(ports.Send(peer, part))",
-            "self._effects.append(ports.Send(peer, part))",
+            "self._out.later(ports.Send(peer, part))",
+            "self._out.now(ports.Send(peer, part))",
         ),
     ),
     bug(
@@ -30,5 +30,88 @@ ACCOUNTABILITY = (
             "return Standing.ASKING",
             "return Standing.GOOD",
         ),
+        temper="failing disks",
+    ),
+    bug(
+        "a leader's second entry for one place is taken",
+        "A1",
+        (
+            "consensus.following:_meet_second",
+            "if entry.term == append.term or entry.index <= log.commit:",
+            "if entry.index <= log.commit:",
+        ),
+        mode="byzantine",
+        temper="many elections",
+    ),
+    bug(
+        "signatures on trees of different sizes are not compared",
+        "A2",
+        (
+            "audit.blame:_search",
+            "for number, known in enumerate(roots):",
+            "for number, known in ():",
+        ),
+        ("audit.blame:_search", "    for path in paths:", "    for path in ():"),
+        mode="byzantine",
+    ),
+    bug(
+        "a ledger that ends earlier counts as another branch",
+        "A3",
+        ("audit.blame:_search", "largest = held[-1]", "largest = ordered[-1]"),
+        ("audit.blame:_search", "known[size] != _root(each)", "known.get(size) != _root(each)"),
+        ("audit.blame:blame", "assert all(", "assert True or all("),
+        (
+            "audit.blame:_two_checkpoints",
+            "path = full_path(",
+            "return TwoCheckpoints(one, other, ())\n    path = full_path(",
+        ),
+    ),
+    bug(
+        "an auditor looks at proposals alone",
+        "A4",
+        ("audit.blame:blame", "accused += [two] if two is not None else []", "two = None"),
+        mode="byzantine",
+    ),
+    bug(
+        "a signature counts whether it fits or not",
+        "A5",
+        ("node.certification:Certification.checked", "if not valid:", "if False:"),
+        mode="byzantine",
+    ),
+    bug(
+        "that a height is signed is not kept",
+        "A6",
+        (
+            "node.cosigning:Cosigning._sign",
+            'self._buffer.put(store_keys.SIGNED_MARK, height.to_bytes(8, "big"))',
+            "pass",
+        ),
+    ),
+    bug(
+        "evidence is kept without what its signatures cover",
+        "A9",
+        ("node.evidence:_proposal", "previous_hash=previous_hash", "previous_hash=bytes(32)"),
+        mode="byzantine",
+    ),
+    bug(
+        "an auditor believes a signature that it has not checked",
+        "A10",
+        (
+            "audit.blame:blame",
+            "return statement.holds(signatories[statement.node_id], check)",
+            "return True",
+        ),
+        ("audit.blame:blame", "assert all(", "assert True or all("),
+    ),
+    bug(
+        "a node ends that is to replace what is committed",
+        "A12",
+        (
+            "consensus.following:_extend",
+            "    if first <= log.commit:\n",
+            "    if first <= log.commit:\n        log.get(log.last + 1)\n",
+        ),
+        mode="byzantine",
+        temper="many elections",
     ),
 )

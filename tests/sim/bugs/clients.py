@@ -11,6 +11,7 @@ CLIENTS = (
             "if self._committed_own and",
             "if",
         ),
+        temper="stale leaders",
     ),
     bug(
         "a read is confirmed by answers to an older round",
@@ -20,6 +21,7 @@ CLIENTS = (
             "number >= self._round.number",
             "number >= 0",
         ),
+        temper="stale leaders",
     ),
     bug(
         "a leader confirms reads by itself",
@@ -29,6 +31,7 @@ CLIENTS = (
             "not is_quorum(configuration, self._round.answered)",
             "False",
         ),
+        temper="stale leaders",
     ),
     bug(
         "a read runs before what it must see is executed",
@@ -43,14 +46,26 @@ CLIENTS = (
             "if nonce in self._nonces or self._nonce_used(*nonce):",
             "if False:",
         ),
+        (
+            "node.intake:Intake._enqueue",
+            "if self._chain.place_of(found.record.record_id) is None:",
+            "if True:",
+        ),
+        (
+            "contracts.machine:Execution.judge",
+            "        if refusal is not None:\n            self._state.drop()",
+            "        if refusal is not None and refusal.code == 'dataset-exists':\n"
+            "            refusal = None\n"
+            "        if refusal is not None:\n            self._state.drop()",
+        ),
     ),
     bug(
         "a client hears of success before it is durable",
         "P45",
         (
             "node.replica:Replica._settle",
-            "self._after_gathering.append(",
-            "self._effects.append(",
+            "self._out.later(",
+            "self._out.now(",
         ),
     ),
     bug(
@@ -63,6 +78,7 @@ CLIENTS = (
         "a block's time follows a fast clock without question",
         "clock",
         ("node.raft_log:NodeProposals.is_early", "return", "return False and"),
+        temper="jumping clocks",
     ),
     bug(
         "a record whose proposal was lost is called refused",

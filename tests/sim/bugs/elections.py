@@ -64,6 +64,7 @@ ELECTIONS = (
             "match message:",
             "return None\n    match message:",
         ),
+        temper="half upgraded",
     ),
     bug(
         "a voter elects a candidate with an older log",

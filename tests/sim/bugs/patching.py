@@ -25,18 +25,26 @@ class Patch:
 class Bug:
     """pitfall: of the list of known mistakes of Raft implementations, or one of our own.
 
-    mode: the kind of run that catches it (`sim.modes`).
+    mode: the kind of run that catches it (`sim.modes`). temper: of the seeds that meet it most
+    (`sim.options`), "" if any do.
     """
 
     name: str
     pitfall: str
     patches: tuple[Patch, ...]
     mode: str
+    temper: str
 
 
-def bug(name: str, pitfall: str, *patches: tuple[str, str, str], mode: str = "crash") -> Bug:
+def bug(
+    name: str,
+    pitfall: str,
+    *patches: tuple[str, str, str],
+    mode: str = "crash",
+    temper: str = "",
+) -> Bug:
     """A bug from its patches, each a function, what is in it and what stands there instead."""
-    return Bug(name, pitfall, tuple(Patch(*patch) for patch in patches), mode)
+    return Bug(name, pitfall, tuple(Patch(*patch) for patch in patches), mode, temper)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ REPLICATION = (
             "return Received(Answer.MATCHED, log.last)",
         ),
         NO_HASH_CHECK,
+        temper="old answers",
     ),
     bug(
         "a refusal lowers what is known to be held",
@@ -66,6 +67,12 @@ REPLICATION = (
             "if previous_term != append.previous_term:",
             "if previous_term is None:",
         ),
+        (
+            "consensus.following:_extend",
+            "verdict = proposals.check(entry, previous_hash)",
+            "verdict = Verdict.ACCEPT",
+        ),
+        temper="old answers",
     ),
     bug(
         "the completion of an overtaken write marks its successor durable",
@@ -80,6 +87,7 @@ REPLICATION = (
             "self.stable = max(self.stable, self._flying_last)",
             "self.stable = min(self.last, max(self.stable, self._flying_last))",
         ),
+        temper="slow disks",
     ),
     bug(
         "a leader counts its own copy before it is durable",
@@ -103,6 +111,12 @@ REPLICATION = (
         "a peer that was probed once is never probed again",
         "P23",
         ("consensus.progress:Progress.heard", "self.probed = False", "pass"),
+        (
+            "consensus.leading:Leading.answered",
+            "self._feed(sender, even_empty=progress.flow is Flow.PROBE)",
+            "self._feed(sender)",
+        ),
+        temper="many elections",
     ),
     bug(
         "a leader sends ahead of acknowledgements without limit",
@@ -131,11 +145,40 @@ REPLICATION = (
             "elif message.term < self._term and not isinstance(message, m.AppendReply):",
         ),
         NO_HASH_CHECK,
+        temper="old answers",
+    ),
+    bug(
+        "a leader goes back one entry at a time where logs differ",
+        "P27",
+        (
+            "consensus.leading:Leading.answered",
+            "agree_index=agree.index",
+            "agree_index=message.previous_index - 1",
+        ),
+        temper="long divergence",
+    ),
+    bug(
+        "an append replaces what is committed",
+        "P20",
+        ("consensus.following:_extend", "if first <= log.commit:", "if False:"),
+        ("consensus.log:Log.truncate", "assert self.commit < first <=", "assert first <="),
+        mode="byzantine",
+        temper="many elections",
     ),
     bug(
         "a leader accepts without limit what nobody commits",
         "P25",
         ("consensus.leading:Leading.propose", "if self.uncommitted_bytes and (", "if False and ("),
+        (
+            "node.leading:Leading.propose",
+            "if raft.last_index - raft.commit_index >= self._in_flight_max:",
+            "if False:",
+        ),
+        (
+            "node.submissions:Queue.add",
+            "len(self._queued) + len(self._proposed) >= self._limits.records_max",
+            "False",
+        ),
     ),
     bug(
         "what comes twice is a conflict",
