@@ -15,7 +15,7 @@ from msgspec import Meta
 from ledger.codec import Decoder, encode
 from ledger.errors import Malformed
 from ledger.records import ATTACHED_BYTES_MAX, DOCUMENT_BYTES_MAX, Attached
-from ledger.tree import leaf_hash, root_of
+from ledger.tree import root_of
 
 ITEMS_MAX = 10_000
 """Limit of the items in one attachment."""
@@ -33,7 +33,7 @@ _ITEMS: Decoder[tuple[bytes, ...]] = Decoder(Items, what="attachment", bytes_max
 
 def items_root(items: Sequence[bytes]) -> bytes:
     """The RFC 6962 root over `items` in their order, 32 bytes."""
-    return root_of([leaf_hash(item) for item in items])
+    return root_of([sha256(b"\x00" + item).digest() for item in items])  # `leaf_hash`, inlined
 
 
 def attach_items(items: Sequence[bytes]) -> tuple[Attached, bytes]:

@@ -35,6 +35,8 @@ NDJSON = "application/x-ndjson"
 MSGPACK = "application/msgpack"
 
 
+_NO_SUBJECTS = NO_SUBJECTS.hex()
+
 _Digest: TypeAlias = Annotated[str, Meta(min_length=64, max_length=64)]
 _Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
 
@@ -55,7 +57,7 @@ class ReceiptEntry(BulkEntry, forbid_unknown_fields=True, frozen=True, gc=False)
     rows: _Count
     size_bytes: _Count
     subjects: _Count = 0
-    subjects_root: _Digest = NO_SUBJECTS.hex()
+    subjects_root: _Digest = _NO_SUBJECTS
 
 
 _Form = TypeVar("_Form", bound=BulkEntry)
@@ -88,17 +90,24 @@ async def bulk_receipts(service: ServiceDep, token: App, request: Request) -> Bu
     """Receipts of this provider's own exchange. Send the stream again if it was interrupted."""
 
     def made(place: int, entry: ReceiptEntry) -> Entry:
+        exchange_id, grant_id, request, response, case = _digests(
+            entry.exchange_id, entry.grant_id, entry.request, entry.response, entry.case
+        )
         item = Receipt(
-            exchange_id=_bytes(entry.exchange_id),
-            request=_bytes(entry.request),
-            response=_bytes(entry.response),
-            case=_bytes(entry.case),
+            exchange_id=exchange_id,
+            request=request,
+            response=response,
+            case=case,
             rows=entry.rows,
             size_bytes=entry.size_bytes,
             subjects=entry.subjects,
-            subjects_root=_bytes(entry.subjects_root),
+            subjects_root=(
+                NO_SUBJECTS
+                if entry.subjects_root == _NO_SUBJECTS
+                else _digests(entry.subjects_root)[0]
+            ),
         )
-        return Entry.of(place, _bytes(entry.grant_id), item)
+        return Entry.of(place, grant_id, item)
 
     async def parse(values: list[_Value]) -> list[Entry | Refused]:
         return [_parsed(value, ReceiptEntry, made) for value in values]
@@ -114,13 +123,13 @@ async def bulk_acknowledgements(service: ServiceDep, token: App, request: Reques
     bulk = service.bulk_acknowledgements
 
     def made(place: int, entry: BulkEntry) -> Entry | Refused:
-        exchange_id, grant_id = _bytes(entry.exchange_id), _bytes(entry.grant_id)
+        exchange_id, grant_id, request, response = _digests(
+            entry.exchange_id, entry.grant_id, entry.request, entry.response
+        )
         receipt_record = bulk.receipt_record(grant_id, exchange_id)
         if receipt_record is None:
             return Refused(place, "no-receipt", "the provider has not receipted it")
-        item = Acknowledgement(
-            exchange_id, receipt_record, _bytes(entry.request), _bytes(entry.response)
-        )
+        item = Acknowledgement(exchange_id, receipt_record, request, response)
         return Entry.of(place, grant_id, item)
 
     def parse_all(values: list[_Value]) -> list[Entry | Refused]:
@@ -194,12 +203,13 @@ def _parsed(
         return Refused(piece.place, "malformed-entry", str(error)[:300])
 
 
-def _bytes(digest: str) -> bytes:
-    """Raises ValueError if it is not in hexadecimal digits, in lower case."""
-    value = bytes.fromhex(digest)
-    if value.hex() != digest:
-        raise ValueError(f"{digest[:16]}… is not 64 hexadecimal digits in lower case")
-    return value
+def _digests(*digests: str) -> list[bytes]:
+    """Each as 32 bytes. Raises ValueError if one is not in hexadecimal digits, in lower case."""
+    joined = "".join(digests)
+    value = bytes.fromhex(joined)
+    if value.hex() != joined:
+        raise ValueError("a digest is 64 hexadecimal digits in lower case")
+    return [value[at : at + 32] for at in range(0, len(value), 32)]
 
 
 async def _json_lines(stream: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:

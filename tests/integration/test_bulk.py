@@ -142,17 +142,18 @@ def test_each_entry_that_is_refused_says_why_and_holds_up_no_other(tmp_path: Pat
         other = sides.entries([0])[0] | {"rows": 2}
         stranger = sides.entries([99])[0] | {"grant_id": token("no grant")}
         wrong = sides.entries([98])[0] | {"rows": -1, "colour": "red"}
+        loud = sides.entries([97])[0] | {"case": token("case", 97).upper()}
         body = (
-            lines([*good[:3], other, stranger, wrong])
+            lines([*good[:3], other, stranger, wrong, loud])
             + b"\n{broken\n"
             + b"x" * 5_000
             + b"\n"
             + lines(good[3:])
         )
         answer = await sides.send("receipts", body)
-        assert counts(answer) == (11, 6, 0, 5)
+        assert counts(answer) == (12, 6, 0, 6)
         refused = {each["place"]: each["code"] for each in answer["refusals"]}
-        malformed = dict.fromkeys((6, 7, 8), "malformed-entry")
+        malformed = dict.fromkeys((6, 7, 8, 9), "malformed-entry")
         assert refused == {4: "other-content", 5: "unknown-grant"} | malformed
         answer = await sides.send("receipts", msgpack.packb(good[0]) + b"\xc1 damage", MSGPACK)
         assert counts(answer) == (2, 0, 1, 1)
