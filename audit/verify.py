@@ -33,7 +33,7 @@ from ledger import store_keys
 from ledger.blocks import BlockHeader, block_hash
 from ledger.certificates import Certificate
 from ledger.checkpoints import Checkpoint, Cosignature, check_cosignature
-from ledger.entries import Step
+from ledger.entries import ENTRY_RECORDS_MAX, Step
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile
 from ledger.records import Record
@@ -239,6 +239,10 @@ class Audit:
                 if leaf.parsed is None:
                     raise _Enough
                 block.append(leaf)
+                if len(block) > ENTRY_RECORDS_MAX + 1:
+                    detail = f"more than {ENTRY_RECORDS_MAX} records have no block header"
+                    self._find("incomplete-block", f"leaf {self._tip.tree_size}", detail)
+                    raise _Enough
                 if isinstance(leaf.parsed, BlockHeader):
                     self._block(block, leaf.parsed)
                     block = []

@@ -112,3 +112,16 @@ def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unreadable, match="scratch"):
         ScratchFolder(tmp_path / "file")
+
+
+def test_records_without_end_are_not_gathered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    consortium = Consortium(("health", "housing"), voter_count=1)
+    branch = Branch(consortium)
+    for number in range(2):
+        records = [dataset(consortium, "health", f"table-{number}-{at}") for at in range(4)]
+        branch.block(*records)
+    branch.certify(("health",))
+    assert Audit(branch.genesis, branch).run().holds
+    monkeypatch.setattr("audit.verify.ENTRY_RECORDS_MAX", 3)
+    [finding] = Audit(branch.genesis, branch).run().findings
+    assert (finding.code, finding.place) == ("incomplete-block", "leaf 0")
