@@ -18,7 +18,7 @@ from ledger.types import LeafIndex
 SEGMENT_LEAVES = 1_000
 """Limit of a segment's leaves."""
 
-SEGMENT_BYTES_MAX = 8 * 1024 * 1024
+SEGMENT_BYTES_MAX = 4 * 1024 * 1024
 """A segment that holds more bytes takes no further leaf."""
 
 SEGMENTS_AHEAD = 8

@@ -23,8 +23,8 @@ from audit.segments import (
 )
 from audit.verify import Unreadable
 
-LEAVES_ALONE = 4_000
-"""So many leaves are judged in this process before others are started."""
+SEGMENTS_ALONE = 4
+"""So many segments are judged in this process before others are started."""
 
 CLUSTER_TIMEOUT_S = 20.0
 """How long a cluster's scheduler may take to answer at first."""
@@ -41,6 +41,7 @@ class Cores:
         self._threads = ThreadPoolExecutor(processes or len(os.sched_getaffinity(0)))
         self._mine = local()
         self._started: list[subprocess.Popen[bytes]] = []
+        self._alone = SEGMENTS_ALONE
 
     def __enter__(self) -> "Cores":
         return self
@@ -57,7 +58,8 @@ class Cores:
 
     def __call__(self, segment: Segment) -> Callable[[], Judged]:
         """Starts to judge a segment."""
-        if not self._started and segment.first < LEAVES_ALONE:
+        if self._alone:
+            self._alone -= 1
             return judge_at_once(segment)
         result: Future[bytes] = self._threads.submit(self._judge, segment_bytes(segment))
         return lambda: parse_judged(result.result())

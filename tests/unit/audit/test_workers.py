@@ -58,9 +58,9 @@ def audited(branch: Branch, judge: Judge) -> Report:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of three leaves, and other processes from the fourth leaf on."""
+    """Segments of three leaves, all judged in other processes."""
     monkeypatch.setattr("audit.reading.SEGMENT_LEAVES", 3)
-    monkeypatch.setattr(workers, "LEAVES_ALONE", 3)
+    monkeypatch.setattr(workers, "SEGMENTS_ALONE", 0)
 
 
 @pytest.mark.usefixtures("small")
@@ -77,7 +77,7 @@ def test_processes_find_what_one_function_finds(branch: Branch) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_process_that_ends_is_said(branch: Branch) -> None:
     with Cores(1) as judge:
-        judge(next(segment for segment, _ in judged_segments(branch, judge_at_once, first=3)))()
+        judge(next(segment for segment, _ in judged_segments(branch, judge_at_once)))()
         judge._started[0].kill()
         report = audited(branch, judge)
     assert [finding.code for finding in report.findings] == ["store-unreadable"]
@@ -105,6 +105,12 @@ def test_a_dask_cluster_finds_what_one_function_finds(branch: Branch) -> None:
     ):
         assert audited(branch, judge).holds
         assert audited(bad, judge) == audited(bad, judge_at_once)
+
+
+def test_a_small_ledger_starts_no_processes(branch: Branch) -> None:
+    with Cores(2) as judge:
+        assert audited(branch, judge).holds
+        assert judge.processes == 0
 
 
 def test_a_cluster_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
