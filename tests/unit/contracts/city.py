@@ -9,12 +9,12 @@ import random
 from typing import Any
 
 from builders import Consortium
-from harness import Ledger, description, receipt, receipt_lines
+from harness import Ledger, description, lines_of, receipt, receipt_lines, token
 from oracle import DAY_MS, HOUR_MS, Oracle, Right
 
 import contracts.emergencies as emergencies
 from contracts.catalog import DatasetOffer, DatasetWithdraw
-from contracts.exchanges import Receipts
+from contracts.exchanges import Acknowledgement, Acknowledgements, Item, Key, Keys, Receipts
 from contracts.grants import (
     GrantAmend,
     GrantApprove,
@@ -27,6 +27,7 @@ from contracts.grants import (
 from contracts.limits import Hours, Limits, Rate
 from ledger.codec import encode
 from ledger.records import Record
+from ledger.sealing import WRAPPED_BYTES
 
 FIELDS = ("district", "insured", "person")
 PURPOSES = ("dpv:ServiceProvision", "dpv:PublicBenefit", "dpv:LegalCompliance")
@@ -34,6 +35,7 @@ LEGAL_BASES = ("dpv:LegalObligation", "dpv:PublicInterest", "dpv:VitalInterest")
 
 WEIGHTS = {
     "receipts": 60,
+    "halves": 20,
     "request": 20,
     "decide": 24,
     "amend": 3,
@@ -90,8 +92,9 @@ class City:
         ]
         origins = sorted(onward[:1]) if self.chance.random() < 0.5 else []
         subject = self.chance.choice(("person", None))
+        secrecy = self.chance.choice(("personal", "personal", "sensitive"))
         offer = DatasetOffer(
-            f"data-{self.numbers}", "personal", sharing, True, tuple(approvers), tuple(origins)
+            f"data-{self.numbers}", secrecy, sharing, True, tuple(approvers), tuple(origins)
         )
         document = description(FIELDS, subject)
         record = self.ledger.sign(by, "dataset.publish", offer, document=document, valid_ms=DAY_MS)
@@ -245,9 +248,33 @@ class City:
             wrong = {"version": 9, "purpose": PURPOSES[0], "legal_basis": LEGAL_BASES[2]}
             word = self.chance.choice(sorted(wrong))
             stated[word] = wrong[word]
+        data = self.oracle.data[right.request.provider, right.request.dataset]
+        stated["sealed"] = data.sealed if self.chance.random() < 0.97 else not data.sealed
         lines = receipt_lines({grant_id: made}, **stated)
         items = tuple(encode(each) for each in made)
         self._send(right.request.provider, "exchange.receipts", Receipts(lines), items=items)
+
+    def _halves(self) -> None:
+        """The consumer's half of an exchange, or a sealed one's key; now and then too early."""
+        chosen = self._some("approved")
+        if chosen is None:
+            return
+        grant_id, right = chosen
+        kind = self.chance.choice(("acknowledgements", "keys"))
+        left = right.total[0] - right.acknowledged
+        if kind == "keys":
+            left = min(right.sealed, right.acknowledged) - right.opened
+        if left <= 0 and self.chance.random() < 0.8:
+            return
+        self.numbers += 1
+        name = token("half", self.numbers)
+        by = right.consumer if kind == "acknowledgements" else right.request.provider
+        item: Item = Acknowledgement(name, name, name, name)
+        if kind == "keys":
+            item = Key(name, name, bytes(WRAPPED_BYTES))
+        lines = lines_of({grant_id: [item]})
+        body = Acknowledgements(lines) if kind == "acknowledgements" else Keys(lines)
+        self._send(by, f"exchange.{kind}", body, items=(encode(item),))
 
     # Blocks.
 
@@ -277,8 +304,9 @@ class City:
             assert known is not None
             total = [known.total.exchanges, known.total.rows, known.total.size_bytes]
             is_late = overdue(self.ledger.state, known, time_ms=now)
+            halves = (right.acknowledged, right.sealed, right.opened)
             mine = (right.status, right.version, right.total, self.oracle.is_overdue(right, now))
-            if (known.status, known.version, total, is_late) != mine:
-                theirs = (known.status, known.version, total, is_late)
+            theirs = (known.status, known.version, total, is_late)
+            if (theirs, (known.acknowledged, known.sealed, known.opened)) != (mine, halves):
                 self.differences.append(f"{grant_id.hex()[:8]}: {theirs}, the oracle says {mine}")
         assert len(self.oracle.rights) == len(self.ledger.grants())

@@ -31,6 +31,7 @@ class Data:
     sharing: str
     approvers: set[str]
     origins: list[bytes]
+    sealed: bool
     withdrawn: bool = False
 
 
@@ -67,6 +68,8 @@ class Right:
     before: list[int] = field(default_factory=lambda: [0, 0, 0])
     windows: dict[tuple[int, int], int] = field(default_factory=dict)
     acknowledged: int = 0
+    sealed: int = 0
+    opened: int = 0
     voided: int = 0
 
 
@@ -113,7 +116,10 @@ class Oracle:
             names, subject = fields
             approvers = set(body.co_approvers)
             origins = list(body.derived_from)
-            self.data[by, body.name] = Data(set(names), subject, body.sharing, approvers, origins)
+            sealed = body.classification == "sensitive" or body.sharing == "closed"
+            self.data[by, body.name] = Data(
+                set(names), subject, body.sharing, approvers, origins, sealed
+            )
         return codes
 
     def _dataset_withdraw(self, by: str, body: Any, time_ms: int) -> set[str]:
@@ -414,6 +420,8 @@ class Oracle:
             codes |= self._stops(right, time_ms)
             if by != asked.provider:
                 codes.add("not-the-provider")
+            if self.data[asked.provider, asked.dataset].sealed and not line.sealed:
+                codes.add("seal-required")
             if line.version != right.version:
                 codes.add("other-version")
             if line.purpose != asked.purpose:
@@ -442,10 +450,33 @@ class Oracle:
                 right = self.rights[line.grant_id]
                 more = (line.count, line.rows, line.size_bytes)
                 right.total = [a + b for a, b in zip(right.total, more, strict=True)]
+                right.sealed += line.count if line.sealed else 0
                 rate = right.request.limits.rate
                 if rate is not None:
                     window = (rate.window_ms, time_ms // rate.window_ms)
                     right.windows[window] = right.windows.get(window, 0) + line.count
+        return codes
+
+    def _exchange_acknowledgements(self, by: str, body: Any, time_ms: int) -> set[str]:
+        [line] = body.lines
+        right = self.rights[line.grant_id]
+        if by != right.consumer:
+            return {"not-the-consumer"}
+        if right.acknowledged + line.count > right.total[0]:
+            return {"more-than-received"}
+        right.acknowledged += line.count
+        return set()
+
+    def _exchange_keys(self, by: str, body: Any, time_ms: int) -> set[str]:
+        [line] = body.lines
+        right = self.rights[line.grant_id]
+        codes = set(self._stops(right, time_ms))
+        if by != right.request.provider:
+            codes.add("not-the-provider")
+        if right.opened + line.count > min(right.sealed, right.acknowledged):
+            codes.add("not-acknowledged")
+        if not codes:
+            right.opened += line.count
         return codes
 
     # Clocks.
