@@ -34,7 +34,7 @@ from node.http.reading import (
     plain,
     snapshot_of,
 )
-from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
+from node.http.writing import Options, WriteOptions, write
 from node.tokens import Token
 
 router = APIRouter(tags=["catalogue"])
@@ -56,12 +56,9 @@ async def publish_calendar(
     service: ServiceDep,
     token: Steward,
     wanted: CalendarWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Puts a calendar forward for the whole consortium."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     document = Calendar(
         title=wanted.title,
         utc_offset=wanted.utc_offset,
@@ -77,12 +74,9 @@ async def publish_vocabulary(
     service: ServiceDep,
     token: Steward,
     wanted: VocabularyWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Puts a vocabulary forward for the whole consortium."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     purposes, legal_bases = (
         tuple(Term(term.name, term.broader, term.meaning) for term in terms)
         for terms in (wanted.purposes, wanted.legal_bases)
@@ -176,12 +170,9 @@ async def publish_dataset(
     service: ServiceDep,
     token: Steward,
     offer: DatasetOffer,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Offers a new dataset of this department."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     return await _offer(service, token, options, "dataset.publish", offer)
 
 
@@ -191,14 +182,11 @@ async def change_dataset(
     token: Steward,
     name: NamePath,
     offer: DatasetOffer,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Changes a dataset of this department; fields may be added, not taken away."""
     if offer.name != name:
         raise Problem("invalid-request", f"the body names {offer.name}, the address {name}")
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     return await _offer(service, token, options, "dataset.change", offer)
 
 
@@ -208,12 +196,9 @@ async def withdraw_dataset(
     token: Steward,
     name: NamePath,
     decision: Decision,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Ends a dataset of this department for good."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = contract.DatasetWithdraw(name, decision.reason)
     return await write(service, token, options, kind="dataset.withdraw", body=body)
 

@@ -24,7 +24,7 @@ from node.http.access import Delegate, Reader, ServiceDep
 from node.http.models import Decision, Hex32, Verdict, Written
 from node.http.problems import Problem
 from node.http.reading import Consistent, CursorQuery, LimitQuery, page, snapshot_of
-from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
+from node.http.writing import Options, write
 from node.runtime import StateView
 
 router = APIRouter(tags=["consortium"])
@@ -121,12 +121,9 @@ async def propose(
     service: ServiceDep,
     token: Delegate,
     wanted: models.ProposalWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Proposes something and approves it; the answer's record id is the proposal's id."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = governance.Propose(action_of(wanted.action), wanted.reason)
     return await write(service, token, options, kind="consortium.propose", body=body)
 
@@ -137,12 +134,9 @@ async def cast_ballot(
     token: Delegate,
     proposal_id: ProposalPath,
     wanted: models.BallotWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Casts this department's ballot, or changes it; the one that decides also executes."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = governance.Ballot(bytes.fromhex(proposal_id), wanted.approves)
     return await write(service, token, options, kind="consortium.ballot", body=body)
 
@@ -152,12 +146,9 @@ async def withdraw_proposal(
     service: ServiceDep,
     token: Delegate,
     proposal_id: ProposalPath,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Takes this department's proposal back; no body."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = governance.Withdraw(bytes.fromhex(proposal_id))
     return await write(service, token, options, kind="consortium.withdraw", body=body)
 
@@ -167,12 +158,9 @@ async def add_key(
     service: ServiceDep,
     token: Delegate,
     wanted: models.KeyWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Adds a record key of this department; the present ones go on counting."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     key = RecordKey(bytes.fromhex(wanted.key), wanted.holder)
     body = keys.KeyAdd(key, bytes.fromhex(wanted.signature))
     return await write(service, token, options, kind="key.add", body=body)
@@ -184,12 +172,9 @@ async def revoke_key(
     token: Delegate,
     key: KeyPath,
     decision: Decision,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Revokes a record key of this department, but not its last one."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = keys.KeyRevoke(bytes.fromhex(key), decision.reason)
     return await write(service, token, options, kind="key.revoke", body=body)
 

@@ -19,7 +19,7 @@ from node.http.reading import (
     page,
     snapshot_of,
 )
-from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
+from node.http.writing import Options, write
 
 router = APIRouter(prefix="/emergencies", tags=["emergencies"])
 
@@ -29,12 +29,9 @@ async def declare(
     service: ServiceDep,
     token: Steward,
     wanted: EmergencyWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """The consumer declares an emergency; the answer's record id is the grant's id."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = contract.EmergencyStart(requested(wanted), wanted.situation)
     return await write(service, token, options, kind="emergency.start", body=body)
 
@@ -67,12 +64,9 @@ async def confirm(
     service: ServiceDep,
     token: Steward,
     grant_id: GrantPath,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """The provider, or a co-approver, sees the emergency too: the grant is active."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = contract.EmergencyConfirm(bytes.fromhex(grant_id))
     return await write(service, token, options, kind="emergency.confirm", body=body)
 
@@ -83,11 +77,8 @@ async def review(
     token: Steward,
     grant_id: GrantPath,
     verdict: EmergencyVerdict,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """The provider, or a co-approver, says whether the emergency was justified."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = contract.EmergencyReview(bytes.fromhex(grant_id), verdict.verdict, verdict.findings)
     return await write(service, token, options, kind="emergency.review", body=body)

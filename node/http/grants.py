@@ -34,10 +34,7 @@ from node.http.reading import (
     stored_leaf,
 )
 from node.http.writing import (
-    DryRunQuery,
-    KeyHeader,
-    WaitQuery,
-    WriteOptions,
+    Options,
     stopping,
     write,
 )
@@ -58,13 +55,10 @@ async def request_grant(
     service: ServiceDep,
     token: Steward,
     wanted: GrantWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Asks a provider for a grant; the answer's record id is the grant's id."""
     body = requested(wanted)
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     return await write(service, token, options, kind="grant.request", body=body)
 
 
@@ -178,12 +172,9 @@ async def amend_grant(
     token: Steward,
     grant_id: GrantPath,
     wanted: GrantWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """The consumer asks for another version of the grant: an amendment, or a renewal."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = contract.GrantAmend(bytes.fromhex(grant_id), requested(wanted))
     return await write(service, token, options, kind="grant.amend", body=body)
 
@@ -195,12 +186,9 @@ def _consent(word: str, words: str) -> None:
         service: ServiceDep,
         token: Steward,
         grant_id: GrantPath,
+        options: Options,
         version: VersionQuery = None,
-        wait: WaitQuery = "certified",
-        dry_run: DryRunQuery = False,
-        idempotency_key: KeyHeader = None,
     ) -> Written | Verdict:
-        options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
         named = _waiting(service, grant_id, version)
         body = contract.GrantApprove(bytes.fromhex(grant_id), named)
         return await write(service, token, options, kind=f"grant.{word}", body=body)
@@ -216,12 +204,9 @@ def _reply(word: str, words: str) -> None:
         token: Steward,
         grant_id: GrantPath,
         decision: Decision,
+        options: Options,
         version: VersionQuery = None,
-        wait: WaitQuery = "certified",
-        dry_run: DryRunQuery = False,
-        idempotency_key: KeyHeader = None,
     ) -> Written | Verdict:
-        options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
         named = _waiting(service, grant_id, version)
         body = contract.GrantReply(bytes.fromhex(grant_id), decision.reason, named)
         return await write(service, token, options, kind=f"grant.{word}", body=body)
@@ -238,14 +223,11 @@ def _decide(word: str, words: str, *, stops: bool = False) -> None:
         token: Steward,
         grant_id: GrantPath,
         decision: Decision,
-        wait: WaitQuery = "certified",
-        dry_run: DryRunQuery = False,
-        idempotency_key: KeyHeader = None,
+        options: Options,
     ) -> Written | Verdict:
-        options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
         body = contract.GrantDecision(bytes.fromhex(grant_id), decision.reason)
         kind = f"grant.{word}"
-        if dry_run or not stops:
+        if options.dry_run or not stops:
             return await write(service, token, options, kind=kind, body=body)
         async with stopping(service, body.grant_id):
             return await write(service, token, options, kind=kind, body=body)

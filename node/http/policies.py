@@ -19,7 +19,7 @@ from node.http.access import Reader, ServiceDep, Steward
 from node.http.models import Decision, Hex32, Model, Name, Verdict, Written
 from node.http.problems import Problem
 from node.http.reading import Consistent, snapshot_of
-from node.http.writing import DryRunQuery, KeyHeader, WaitQuery, WriteOptions, write
+from node.http.writing import Options, write
 from node.ports import StoreReader
 
 router = APIRouter(prefix="/policies", tags=["policies"])
@@ -68,13 +68,10 @@ async def publish_policy(
     token: Steward,
     name: NamePath,
     wanted: PolicyWanted,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Requests for this department's dataset are decided by this policy from now on."""
     _check(wanted)
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body, document = contract.PolicyPublish(name), wanted.policy.encode()
     return await write(service, token, options, kind="policy.publish", body=body, document=document)
 
@@ -115,12 +112,9 @@ async def withdraw_policy(
     token: Steward,
     name: NamePath,
     decision: Decision,
-    wait: WaitQuery = "certified",
-    dry_run: DryRunQuery = False,
-    idempotency_key: KeyHeader = None,
+    options: Options,
 ) -> Written | Verdict:
     """Requests for this department's dataset wait for a steward again."""
-    options = WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
     body = contract.PolicyWithdraw(name, decision.reason)
     return await write(service, token, options, kind="policy.withdraw", body=body)
 

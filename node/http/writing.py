@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Query
+from fastapi import Depends, Header, Query
 from pydantic import BaseModel
 
 from contracts.grants import grant
@@ -45,6 +45,18 @@ class WriteOptions(BaseModel):
     wait: Wait
     dry_run: bool
     key: str | None
+
+
+async def write_options(
+    wait: WaitQuery = "certified",
+    dry_run: DryRunQuery = False,
+    idempotency_key: KeyHeader = None,
+) -> WriteOptions:
+    """What every route that writes takes: its two queries and its header."""
+    return WriteOptions(wait=wait, dry_run=dry_run, key=idempotency_key)
+
+
+Options = Annotated[WriteOptions, Depends(write_options)]
 
 
 async def write(
