@@ -132,6 +132,9 @@ def test_entries_stay_in_memory_up_to_a_limit_once_they_are_stored() -> None:
     log.written()
     assert sorted(log._memory) == [4, 5]
     assert log._cache_bytes == sum(len(each.entry.data) for each in log._memory.values()) <= 7
+    log._cached_bytes_max = log._cache_bytes
+    log._trim_cache()
+    assert sorted(log._memory) == [4, 5], "exactly as much as the limit stays"
     log.take_unwritten()
     log.truncate(5)
     assert 5 not in log._memory

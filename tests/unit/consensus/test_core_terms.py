@@ -320,7 +320,9 @@ def test_abdicating_is_for_leaders_and_others_may_be_elected_at_once() -> None:
 def test_a_message_of_a_term_that_no_honest_node_can_have_reached_is_ignored() -> None:
     node = Node(A)
     assert node.hear(B, m.HeartbeatReply(TERMS_AHEAD_MAX + 1, 0)) == []
-    assert node.raft.term == 0
+    assert node.hear(B, m.Heartbeat(TERMS_AHEAD_MAX + 1, 0, 0)) == []
+    assert node.hear(B, m.PreVoteRequest(TERMS_AHEAD_MAX + 1, 9, 9, 0)) == []
+    assert node.raft.term == 0 and node.raft.leader is None
     node.hear(B, m.HeartbeatReply(TERMS_AHEAD_MAX, 0))
     assert node.raft.term == TERMS_AHEAD_MAX
 
