@@ -37,7 +37,16 @@ from ledger import (
 )
 from ledger.codec import encode
 from ledger.errors import Malformed
-from node.exchange.answers import ANSWER, RELEASE_HEAD, Answer, ReleaseHead
+from node.exchange.answers import (
+    ANSWER,
+    KEY_WANTED,
+    RELEASE_HEAD,
+    RESUME,
+    Answer,
+    KeyWanted,
+    ReleaseHead,
+    Resume,
+)
 from node.exchange.sources.port import Field as SourceField
 from node.exchange.sources.port import QueryRefused, parse_query
 from node.messages import PEER_MESSAGE, SIGNED_CHECKPOINT, Forward
@@ -93,6 +102,8 @@ SAMPLES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     ),
     "answer": (ANSWER.decode, encode(Answer(("a",), (("x",), (1,), (None,))))),
     "release": (RELEASE_HEAD.decode, encode(ReleaseHead(ZERO, b"i", ZERO, (ZERO,), None))),
+    "resumption": (RESUME.decode, encode(Resume(ZERO, 1))),
+    "wish for a key": (KEY_WANTED.decode, encode(KeyWanted(ZERO, ZERO))),
     "peer message": (PEER_MESSAGE.decode, encode(Forward((RECORD.to_bytes(),)))),
     "append": (
         PEER_MESSAGE.decode,

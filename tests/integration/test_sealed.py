@@ -18,7 +18,7 @@ from node.exchange.arriving import ExchangeRefused
 from node.peers.rpc import RpcError
 
 ONE = {"id_number": "SYN-0001"}
-SHORT_MS = 2_000
+SHORT_MS = 4_000
 
 
 async def seal(pair: Pair) -> None:
