@@ -10,6 +10,10 @@
 | leader append-only                                               | `_log_changed`         |
 | log matching: (index, term) names one entry and all before it    | `_log_changed`         |
 | one entry of a leader for a place, also of one that lies         | `_log_changed`         |
+| the voters in force are those that executed blocks name; who     | `stepped`              |
+| leads is one of them, unless it is handing over                  |                        |
+| a step waits for the term's own entry, the step before it, and   | `_proposed`            |
+| the certificate of the block that entered joint voters           |                        |
 | leader completeness                                              | `_new_leader`          |
 | committed is durable on a quorum of the configuration in force   | `_committed`           |
 | only entries of a leader's own term are committed by counting    | `_committed`           |
@@ -41,6 +45,7 @@ from consensus import messages as m
 from consensus.progress import Flow
 from ledger import store_keys
 from ledger.certificates import check_form, required_sets
+from ledger.entries import parse_entry
 from ledger.evidence import parse_evidence
 from ledger.statements import entry_hash, transfer_statement
 from ledger.types import Height
@@ -184,7 +189,10 @@ class Watch:
         if last != len(seen.hashes) - 1 or (
             last > raft.compacted_index and raft.entry(last).hash != seen.hashes[last]
         ):
+            first = len(seen.hashes)
             self._log_changed(node, seen, raft)
+            if role is Role.LEADER:
+                self._proposed(replica, first)
         if raft.stable_index != seen.stable:
             seen.stable = raft.stable_index
             if seen.stable > raft.compacted_index:
@@ -193,12 +201,18 @@ class Watch:
         if raft.commit_index != seen.commit:
             self._committed(seen, raft, led=led)
         tip = replica.chain.tip
-        if tip.height != seen.height:
+        grown = tip.height != seen.height
+        if grown:
             self._executed(seen, replica)
         if role is Role.LEADER:
             self._leads(node, seen, replica)
             self._hands_over(seen, raft)
-        seen.configuration = raft.configuration
+            votes = node in raft.configuration.voting
+            assert votes or raft.transferee is not None, "it leads and does not vote"
+        if raft.configuration is not seen.configuration or grown:
+            seen.configuration = raft.configuration
+            sets = tuple(filter(None, (raft.configuration.voters, raft.configuration.incoming)))
+            assert sets == tip.voters.sets(), "voters are in force that no executed block names"
 
     def _role_changed(self, node: bytes, seen: _Seen, replica: Replica) -> None:
         raft = replica.raft
@@ -259,6 +273,24 @@ class Watch:
                 )
                 known = seen.taken.setdefault((*place, before), logged.hash)
                 assert known == logged.hash, "a leader's second entry for one place is taken"
+
+    def _proposed(self, replica: Replica, first: int) -> None:
+        """A leader proposes a change of voters on executed ground that is of its own term."""
+        raft, chain = replica.raft, replica.chain
+        for index in range(first, raft.last_index + 1):
+            entry = raft.entry(index).entry
+            step = parse_entry(entry.data).step if entry.term == raft.term else None
+            if step is None or chain.tip.height >= index:
+                continue
+            assert raft.term_at(raft.commit_index) == raft.term, (
+                "a step before the term's own entry"
+            )
+            assert raft.applied_index >= index - 1, "a step while another may be pending"
+            if step.action == "leave-joint":
+                heights = range(chain.tip.height, 0, -1)
+                entered = next(at for at in heights if chain.changes_voters(Height(at)))
+                known = replica._cosigning.certified_height
+                assert known >= entered, "joint voters are left before they are certified"
 
     def _committed(self, seen: _Seen, raft: Raft, *, led: bool) -> None:
         """led: whether it leads, or did until this step, which may have removed it (P31)."""

@@ -22,6 +22,7 @@ from ledger import store_keys
 from ledger.errors import LedgerError
 from ledger.records import parse_record
 from ledger.signatures import verify
+from ledger.types import Height
 from node import ports
 from node.errors import NodeError, StoreBehind
 from node.settings import ReplicaSettings
@@ -398,7 +399,12 @@ class World:
         if standing is Standing.RETIRED:
             tip = process.replica.chain.tip
             assert is_gone(process.replica, place), "it was not retired, and it stops"
-            assert all(place not in voters for voters in tip.voters.sets()), "a voter stops"
+            assert not _among(place, tip.voters.sets()), "a voter stops"
+            chain, known = process.replica.chain, process.replica._cosigning.certified_height
+            left = tip.height
+            while left and not _among(place, chain.voters_at(Height(left - 1)).sets()):
+                left -= 1
+            assert known >= left, "it stops, and the block that leaves it out is not certified"
             self.count("node-retired", step=False)
 
     def _land(self, place: bytes, life: int) -> None:
@@ -507,6 +513,10 @@ class World:
             process.inbox.append((self.give, (node, process.replica.read_barrier, token)))
         else:
             self.give(node, process.replica.read_barrier, token)
+
+
+def _among(place: bytes, sets: tuple[tuple[bytes, ...], ...]) -> bool:
+    return any(place in voters for voters in sets)
 
 
 def disk_stalls(world: World, process: Process) -> bool:

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from sim.bugs.accountability import ACCOUNTABILITY
 from sim.bugs.clients import CLIENTS
 from sim.bugs.elections import ELECTIONS
+from sim.bugs.membership import MEMBERSHIP
 from sim.bugs.patching import Bug, Patch, seeded
 from sim.bugs.replication import REPLICATION
 from sim.bugs.storage import STORAGE
 
-BUGS = (*ELECTIONS, *REPLICATION, *STORAGE, *CLIENTS, *ACCOUNTABILITY)
+BUGS = (*ELECTIONS, *REPLICATION, *MEMBERSHIP, *STORAGE, *CLIENTS, *ACCOUNTABILITY)
 
 HOLES = frozenset(
     {
@@ -25,6 +26,8 @@ HOLES = frozenset(
         "an append is believed without its previous entry",
         "a ledger that ends earlier counts as another branch",
         "a refusal of the pre-vote does not say of a later term",
+        "who does not know that it votes does not answer",
+        "a node stops before the block that leaves it out is certified",
         "a served certificate is believed without its signatures",
     }
 )
