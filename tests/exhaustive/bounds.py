@@ -79,15 +79,5 @@ LARGE = {
         terms=2, entries=0, timeouts=2, founding=ALONE, target=(b"n2", b"n3"), settings=PLAIN
     ),
     "compacted": Bounds(terms=2, entries=0, timeouts=2, compactions=1, settings=PLAIN),
-    "two entries": Bounds(terms=1, entries=2, timeouts=1, settings=PLAIN),
-    "other voters and a crash": Bounds(
-        terms=1,
-        entries=0,
-        timeouts=1,
-        crashes=1,
-        founding=ALONE,
-        target=(b"n2", b"n3"),
-        settings=PLAIN,
-    ),
 }
 """Explored by `make exhaustive`."""
