@@ -24,6 +24,7 @@ from node.dev import _found, _sample
 from node.exchange.answers import ReleaseHead
 from node.exchange.consumer import ExchangeRefused, Received, Wanted
 from node.peers.rpc import Part
+from node.runtime import StateView
 from node.server import running
 from node.service import Service
 
@@ -206,5 +207,35 @@ def test_a_revocation_stops_a_release_between_two_chunks(
 def test_a_filter_by_a_field_that_is_not_granted_is_refused(tmp_path: Path) -> None:
     async def scene(pair: Pair) -> None:
         assert await pair.refused({"born": "1990-01-31"}) == "query-refused"
+
+    run(tmp_path, scene)
+
+
+def test_a_provider_that_is_behind_catches_up_before_it_denies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(pair: Pair) -> None:
+        provider, node = pair.provider.provider, pair.provider.node
+        views = [StateView(node.store), StateView(node.store)]
+        heights: list[int | None] = []
+
+        class Empty:
+            """A ledger on which nothing has happened yet."""
+
+            def get(self, key: bytes) -> bytes | None:
+                return None if key.startswith(b"grant/") else views[0].get(key)
+
+        barrier = node.read_barrier
+
+        async def read_barrier(*, timeout_s: float) -> int | None:
+            monkeypatch.setattr(node, "view", lambda: views[1])
+            heights.append(await barrier(timeout_s=timeout_s))
+            return heights[-1]
+
+        monkeypatch.setattr(node, "view", Empty)
+        monkeypatch.setattr(node, "read_barrier", read_barrier)
+        (await pair.exchange({"id_number": "SYN-0001"})).close()
+        assert len(heights) == 1 and heights[0] is not None
+        assert provider.denied == 0
 
     run(tmp_path, scene)
