@@ -48,6 +48,7 @@ class Options:
     watermark_lag: share of crashes that lose the newest watermark. log_entries_kept: certified ones
     that stay in the log; who is further behind gets blocks. motions: share of strikes that change
     who takes part (`sim.council`). eager: whoever could not read asks again, two ticks later.
+    turn_ms: inputs within so long may share one turn; -1: none do.
     """
 
     nodes: int = 5
@@ -82,6 +83,7 @@ class Options:
     mixed: bool = False
     log_entries_kept: int = 1_000
     motions: float = 0.0
+    turn_ms: int = -1
 
     @property
     def timeout_ms(self) -> int:
@@ -124,6 +126,7 @@ class Options:
             mixed=tape.chance(0.1),
             log_entries_kept=tape.choice((1_000, 1_000, 0, 5, 30)),
             motions=tape.choice((0.0, 0.0, 0.0, 0.3)),
+            turn_ms=tape.choice((-1, 0, 1, 5)),
         )
         options.kinds = _some(tape, NETWORK) + _some(tape, PROCESS) + _some(tape, DISK)
         if tape.chance(0.4):

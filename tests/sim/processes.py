@@ -30,7 +30,7 @@ class Process:
     of them it last heard of a peer; voters, voters_since: those in force while it leads, and the
     tick at which they came into force.
     peers: whom it connects to, as it last said. version: of the protocol, the newest it speaks.
-    paused: it gets no turn for now, and all that comes waits.
+    paused: it gets no turn for now, and all that comes waits. turn_due: inputs wait for their turn.
     """
 
     replica: Replica
@@ -45,6 +45,7 @@ class Process:
     voters_since: int = 0
     peers: frozenset[bytes] = frozenset()
     paused: bool = False
+    turn_due: bool = False
     inbox: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
     readers: list[int] = field(default_factory=list)
 

@@ -290,14 +290,37 @@ class World:
         return process if process is not None and process.life == life else None
 
     def give(self, place: bytes, entrance: Callable[..., Any], *given: Any) -> Any:
-        """One input for a replica, and all that follows from it."""
+        """One input for a replica, and all that follows from it, perhaps after further ones."""
+        process = self.processes[place]
+        if self.options.turn_ms >= 0 and not process.turn_due:
+            process.turn_due = True
+            process.replica.hold()
+            self.at(self.tape.between(0, self.options.turn_ms), self._turn, place, process.life)
         try:
             answer = entrance(*given)
-            self.carry_out(place)
+            if process.turn_due:
+                self._check(place, process)
+            else:
+                self.carry_out(place)
         except (NodeError, LogBroken, LedgerError) as error:
             self._ends(place, error)
             return None
         return answer
+
+    def _turn(self, place: bytes, life: int) -> None:
+        """The inputs since `hold` are followed by one turn, as in an iteration of a loop."""
+        process = self.alive(place, life)
+        if process is None:
+            return
+        if process.paused:
+            process.inbox.append((self._turn, (place, life)))
+            return
+        process.turn_due = False
+        try:
+            process.replica.release()
+            self.carry_out(place)
+        except (NodeError, LogBroken, LedgerError) as error:
+            self._ends(place, error)
 
     def _tick(self, place: bytes, life: int) -> None:
         process = self.alive(place, life)
@@ -338,11 +361,7 @@ class World:
     def carry_out(self, place: bytes) -> None:
         """Carries out what a replica wants, after checking what it did."""
         process = self.processes[place]
-        replica = process.replica
-        if place[:32] not in self.liars:
-            self.watch.stepped(place, replica)
-            if replica.chain.tip.height > self.electorate.height:
-                self.electorate.executed(place, replica)
+        self._check(place, process)
         for effect in process.replica.effects():
             if process.fuse is not None:
                 process.fuse -= 1
@@ -355,6 +374,14 @@ class World:
                 self.wires.send(place, process, effect.peer, effect.message)
             else:
                 self._do(place, process, effect)
+
+    def _check(self, place: bytes, process: Process) -> None:
+        """What a replica did holds, and is told to whoever follows the ledger."""
+        replica = process.replica
+        if place[:32] not in self.liars:
+            self.watch.stepped(place, replica)
+            if replica.chain.tip.height > self.electorate.height:
+                self.electorate.executed(place, replica)
 
     def _do(self, place: bytes, process: Process, effect: Any) -> None:
         match effect:
