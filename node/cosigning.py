@@ -263,12 +263,15 @@ class Cosigning:
         self._keep(certificate, previous)
         return certificate
 
-    def adopt(self, certificate: Certificate) -> None:
-        """A checked certificate of an executed block came with certified blocks."""
-        if certificate.height > self.certified_height:
-            previous = self.certificate
-            self._certification.adopt(certificate)
-            self._keep(certificate, previous)
+    def adopt(self, certificate: Certificate) -> bool:
+        """A checked certificate of an executed block came with certified blocks; whether it is
+        newer than any known here."""
+        if certificate.height <= self.certified_height:
+            return False
+        previous = self.certificate
+        self._certification.adopt(certificate)
+        self._keep(certificate, previous)
+        return True
 
     def _keep(self, certificate: Certificate, previous: Certificate | None) -> None:
         """Only one of a change of voters is worth a batch of its own: what follows rests on it."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 from consensus import EntryPoint, Logged, Raft
 from contracts.consortium import step_between
+from ledger.certificates import Certificate
 from ledger.entries import Entry, parse_entry
-from ledger.types import Height
 from node import ports
 from node.catching_up import CatchingUp, ProvedBlock
 from node.chain import Appended, Chain
@@ -36,6 +36,7 @@ class Execution:
     """Executes in order, as long as the next batch has room.
 
     backlog: committed entries still to execute, in order. announce(effect): once it is durable.
+    certified(certificate): the newest one came with blocks; to be told of once it is durable.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Execution:
         buffer: WriteBuffer,
         gathered_bytes_max: int,
         announce: Callable[[ports.Effect], None],
+        certified: Callable[[Certificate], None],
     ) -> None:
         self._chain = chain
         self._raft = raft
@@ -60,6 +62,7 @@ class Execution:
         self._buffer = buffer
         self._gathered_bytes_max = gathered_bytes_max
         self._announce = announce
+        self._certified = certified
         self._turn_records = 0
         self.backlog: deque[Logged] = deque()
         self._to_install: EntryPoint | None = None
@@ -159,9 +162,8 @@ class Execution:
     def _proved(self, block: ProvedBlock, appended: Appended) -> None:
         header = block.header
         self._cosigning.executed(appended, gather=False, sign=False)
-        if block.certificate is not None:
-            self._cosigning.adopt(block.certificate)
-            self._announce(ports.Certified(Height(header.height)))
+        if block.certificate is not None and self._cosigning.adopt(block.certificate):
+            self._certified(block.certificate)
         if self._membership.executed(appended):
             self._announce(ports.MembersChanged())
         self._to_install = EntryPoint(header.height, header.term, header.entry_hash)

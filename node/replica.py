@@ -15,6 +15,7 @@ spent (`standing`) takes no more turns; it only writes down what it found.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from consensus import Raft, Role, messages
 from contracts.machine import Candidate, candidate
@@ -155,6 +156,7 @@ class Replica:
             buffer=self._buffer,
             gathered_bytes_max=settings.gathered_bytes_max,
             announce=self._out.later,
+            certified=partial(self._out.certified, waits=True),
         )
         return intake, leading, execution
 

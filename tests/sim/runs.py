@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from consensus import Role
+import msgspec
+
+from consensus import Logged, Role
 from ledger.codec import encode
+from ledger.entries import parse_entry
+from ledger.store_keys import entry_key
 from node.standing import Standing
 from sim.clients import Clients
 from sim.council import Council
@@ -27,6 +31,8 @@ from sim.world import CLOCK_MS, World
 STEPS = 2_000
 LEADER_TIMEOUTS = 10
 CONVERGENCE_TIMEOUTS = 20
+_LOGGED = msgspec.msgpack.Decoder(Logged)
+
 TIME_MS_MAX = 10_000_000
 EARLY_MS_MAX = 4_000
 """How long an entry of a clock that ran ahead may hold up a majority that needs it (ADR 0008)."""
@@ -243,13 +249,24 @@ def is_leader(world: World, node: bytes) -> bool:
     return process is not None and process.replica.raft.role is Role.LEADER
 
 
+def newest_time_ms(world: World) -> int:
+    """The time of the newest block, and where clocks have leapt of the newest entry in any log."""
+    times = [world.electorate.time_ms]
+    if world.leapt:
+        newest = (disk.values.get(entry_key(disk.last_entry)) for disk in world.disks.values())
+        times += [
+            parse_entry(_LOGGED.decode(value).entry.data).time_ms for value in newest if value
+        ]
+    return max(times)
+
+
 def make_well(world: World, nodes: list[bytes]) -> None:
     """These nodes run, on disks that work, and on clocks that are right.
 
-    Where a majority's clocks have run ahead, the ledger's time is the right one from then on: they
+    Where a majority's clocks have leapt ahead, what they took is the right time from then on: they
     cannot all be set back without waiting until that time comes.
     """
-    ahead_ms = max(0, world.electorate.time_ms - CLOCK_MS - world.now_ms)
+    ahead_ms = max(0, newest_time_ms(world) - CLOCK_MS - world.now_ms)
     for node in nodes:
         world.disks[node].failing = ""
         world.disks[node].delay_ms = 0
