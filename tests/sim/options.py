@@ -126,7 +126,6 @@ class Options:
             mixed=tape.chance(0.1),
             log_entries_kept=tape.choice((1_000, 1_000, 0, 5, 30)),
             motions=tape.choice((0.0, 0.0, 0.0, 0.3)),
-            turn_ms=tape.choice((-1, 0, 1, 5)),
         )
         options.kinds = _some(tape, NETWORK) + _some(tape, PROCESS) + _some(tape, DISK)
         if tape.chance(0.4):

@@ -106,3 +106,15 @@ def test_a_cluster_whose_nodes_see_only_some_others_keeps_one_leader(seed: int) 
     world.run(world.now_ms + 20_000)
     assert record in world.history.acknowledged
     assert len(world.watch.leaders) <= terms + 1, "the leader is not stable"
+
+
+@pytest.mark.parametrize("turn_ms", [0, 1, 5])
+def test_inputs_that_share_a_turn_make_one_ledger(turn_ms: int) -> None:
+    world = World(turn_ms, Options(nodes=3, turn_ms=turn_ms, loss=0.05, duplication=0.1))
+    clients = Clients(world)
+    until(world, lambda: leader(world) is not None)
+    for number in range(20):
+        record = clients.write(world.nodes[number % 3])
+        until(world, lambda record=record: record in world.history.acknowledged)
+    until(world, lambda: settled(world))
+    check_ledgers(world)
