@@ -452,7 +452,8 @@ class Watch:
         """A voter's log has what it acknowledged, or what a later leader put in its place."""
         term, index, known = self._acknowledged.get(node, (0, 0, b""))
         disk = self._disks[node]
-        held = not index or disk.holds(index, known) or disk.last_term > term
+        executed_in = self._commits[min(disk.tip_height, self.committed)][1]
+        held = not index or disk.holds(index, known) or max(disk.last_term, executed_in) > term
         assert held or self._liars, "a voter lacks what it has acknowledged"
 
     def _voted(self, node: bytes, term: int, vote: bytes) -> None:
