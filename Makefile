@@ -20,8 +20,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@python="$$(bash .ci/python)"; \
 	echo "setting up $(VENV) with $$python"; \
 	rm -rf $(VENV); "$$python" -m venv $(VENV); \
-	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock; \
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements.lock; \
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .; \
+	$(BIN)/python -m pip check; \
 	touch $(STAMP)
 
 demo: $(STAMP) ## Five departments share data under grants and an auditor checks them (KEEP=1 leaves them running)
