@@ -11,7 +11,7 @@ import pytest
 
 from sim.seeds import kinds_of
 
-SEEDS = int(os.environ.get("SIMULATED_SEEDS", "250"))
+SEEDS = int(os.environ.get("SIMULATED_SEEDS", "1000"))
 """Seeds of a test session in which things break; three tenths of as many have liars."""
 
 WHOLE = {"crash": SEEDS, "byzantine": SEEDS // 10 * 3}

@@ -37,7 +37,7 @@ STRIKING = (
 """What happens to single messages, writes, logs and versions (`sim.world`, `sim.wires`)."""
 
 MEMBERS = (
-    *(f"decided-{kind}" for kind in MOTIONS if kind != "readmit"),
+    *(f"decided-{kind}" for kind in MOTIONS),
     "crash-while-joint",
     "leader-left",
     "node-retired",

@@ -1,4 +1,4 @@
-"""The production replica under faults, on virtual time: hundreds of seeds of two thousand steps.
+"""The production replica under faults, on virtual time: a thousand seeds of two thousand steps.
 
 Seeds run without coverage, which makes them four times as slow and adds nothing: the lines that
 they take are the unit tests' to count.
