@@ -88,10 +88,14 @@ class Certification:
         height = Height(block.checkpoint.height)
         self._executed[height] = block
         if own is not None:
-            self._claim(self.node_id, own).valid = True
+            self.vouched(own)
         for node_id, claims in self._claims.items():
             if height in claims and not self._agrees(claims[height], height):
                 self._contradicts(node_id, claims.pop(height).signed)
+
+    def vouched(self, own: SignedCheckpoint) -> None:
+        """This node signed a block that it has executed; that needs no check."""
+        self._claim(self.node_id, own).valid = True
 
     def received(
         self, node_id: NodeId, signed: SignedCheckpoint, *, ours: Checkpoint | None

@@ -54,6 +54,7 @@ class Cosigning:
         self._newest: dict[NodeId, SignedCheckpoint] = {}
         self.contradicted = False
         self._signatures_from = 1
+        self._missed_change: Height | None = None
         self.signed_height = self._load()
 
     @property
@@ -83,7 +84,23 @@ class Cosigning:
         required = required_sets(before, after)
         if gather or changes:
             signed = self._sign(checkpoint) if gather and sign else None
+            if gather and changes and not sign:
+                self._missed_change = height
             self._certification.executed(Executed(checkpoint, required, changes), signed)
+
+    def sign_missed(self) -> bool:
+        """Signs the change of voters that it executed while it withheld; whether there was one.
+
+        No later certificate covers a change of voters: where other signatures on it are lost, it
+        would want a majority for good without this one.
+        """
+        height, self._missed_change = self._missed_change, None
+        if height is None or height != self.uncertified_change() or height <= self.signed_height:
+            return False
+        checkpoint = self._own_checkpoint(height)
+        assert checkpoint is not None, "it was executed"
+        self._certification.vouched(self._sign(checkpoint))
+        return True
 
     def _sign(self, checkpoint: Checkpoint) -> SignedCheckpoint:
         assert checkpoint.height > self.signed_height, "a height is signed once, and only upwards"
@@ -307,6 +324,7 @@ class Cosigning:
             height = Height(above)
             if above in signed or self._chain.changes_voters(height):
                 self._restore(height, signed.get(above))
+        self._missed_change = self.uncertified_change()
         mark = self._buffer.get(store_keys.SIGNED_MARK)
         return 0 if mark is None else store_keys.read_number(mark)
 

@@ -412,7 +412,9 @@ class Replica:
 
     def _execute(self) -> bool:
         """Executes what is committed and checked; whether there was something."""
-        worked = self._execution.execute(sign=self.standing is Standing.GOOD)
+        good = self.standing is Standing.GOOD
+        worked = good and self._cosigning.sign_missed()
+        worked |= self._execution.execute(sign=good)
         if worked:
             self._certify()
             self._check_cosignatures()

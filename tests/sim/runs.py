@@ -181,8 +181,7 @@ def liveness_phase(world: World, clients: Clients) -> None:
         history = world.history
         if len(history.acknowledged) + len(history.refused) < len(clients.sent):
             return False
-        decided = world.electorate.has_its_target or certification_is_lost(world, healed)
-        return decided and at_one_height(world, healed)
+        return world.electorate.has_its_target and at_one_height(world, healed)
 
     done = world.run(started_ms + CONVERGENCE_TIMEOUTS * timeout_ms, stop=converged)
     assert done, "the healed majority did not converge in time"
@@ -239,21 +238,8 @@ def at_one_height(world: World, nodes: list[bytes]) -> bool:
     certified = {world.certified[node] for node in members}
     return (
         len(heights) == 1
-        and (certified == heights or certification_is_lost(world, members))
+        and certified == heights
         and all(world.spent.get(node) is Standing.RETIRED for node in gone)
-    )
-
-
-def certification_is_lost(world: World, nodes: list[bytes]) -> bool:
-    """Whether nobody can certify a change of voters any more: a known limit of the product.
-
-    A voter that withholds signs no block that it executes meanwhile. If the others' signatures on
-    the block that changed the voters went with a disk, that block has no majority of signatures.
-    """
-    return bool(world.dead) and all(
-        world.processes[node].replica._cosigning.uncertified_change() is not None
-        for node in nodes
-        if node in world.electorate.in_force[0]
     )
 
 

@@ -12,7 +12,7 @@ from contracts.governance import Ballot, Propose, proposal
 from contracts.membership import AdmitNode, ChangeVoters, ReplaceNode, RetireNode
 from ledger.certificates import check_form, parse_certificate, required_sets
 from ledger.types import Height
-from node.messages import CertificateNews, Cosignatures, PeerMessage
+from node.messages import CertificateNews, Cosignatures, PeerMessage, Remembered
 from node.settings import ReplicaSettings
 from node.standing import Standing
 from sim.clients import EXPIRING, dataset_record
@@ -196,6 +196,47 @@ def deaf_to_certificates(world: World, deaf: bytes) -> None:
 
     def filtered(place: bytes, peer: bytes, message: PeerMessage, number: int) -> None:
         if peer != deaf or not isinstance(message, Cosignatures | CertificateNews):
+            arrive(place, peer, message, number)
+
+    world.wires.arrive = filtered  # type: ignore[method-assign]
+
+
+def test_a_voter_that_withheld_signs_the_change_of_voters_that_it_missed() -> None:
+    world = started(8)
+    first = leader(world)
+    silent, withholds = (node for node in world.nodes if node != first)
+    new = admit(world, "health", 1)
+    deaf_and_mute_on_changes(world, silent)
+    world.crash(withholds)
+    world.start(withholds)
+    replica = world.processes[withholds].replica
+    term = replica.raft.term
+    replica.receive(silent, Remembered(None, term, term, 1_000_000))
+    assert replica.standing is Standing.WITHHOLDING
+    decide(world, ChangeVoters((new,), ()))
+    world.run(world.now_ms + 10_000)
+    assert replica.standing is Standing.WITHHOLDING
+    assert not world.electorate.has_its_target, "nobody else can certify that voters change"
+    hand_over(world.processes[first].replica, silent)
+    world.carry_out(first)
+    assert world.run(world.now_ms + 30_000, stop=lambda: world.electorate.has_its_target)
+    assert replica.standing is Standing.GOOD
+    written(world, 100)
+    check_agreement(world)
+
+
+def deaf_and_mute_on_changes(world: World, node: bytes) -> None:
+    """No signature on a change of voters comes from the node or to it."""
+    arrive = world.wires.arrive
+
+    def filtered(place: bytes, peer: bytes, message: PeerMessage, number: int) -> None:
+        chain = world.processes[place].replica.chain
+        lost = (
+            node in (place, peer)
+            and isinstance(message, Cosignatures)
+            and any(chain.changes_voters(Height(each.height)) for each in message.checkpoints)
+        )
+        if not lost:
             arrive(place, peer, message, number)
 
     world.wires.arrive = filtered  # type: ignore[method-assign]
