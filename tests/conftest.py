@@ -24,6 +24,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="rewrite tests/scenarios/*.txt")
 
 
+UNCOUNTED = ("attacks", "exhaustive", "integration", "sim")
+"""Folders whose tests run without coverage, which would make the longest ones four times as slow:
+the lines of the cores are for the tests of each rule to take."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what runs without coverage."""
+    for item in items:
+        if item.path.relative_to(PROJECT / "tests").parts[0] in UNCOUNTED:
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of public vectors and data beside this checkout; skips where it is absent."""

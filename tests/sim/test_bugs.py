@@ -10,8 +10,6 @@ from sim.bugs import BUGS, HOLES, Bug, seeded
 from sim.catching import BEGIN, DOCUMENT, caught_in, known, table, what_speaks
 from sim.runs import run_seed
 
-pytestmark = pytest.mark.no_cover
-
 SEEDS_MAX = 100
 KNOWN = known()
 CAUGHT = [bug for bug in BUGS if bug.name not in HOLES]

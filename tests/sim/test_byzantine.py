@@ -14,7 +14,6 @@ STEPS = 1_000
 Note = Callable[[str, object], None]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("first", range(0, WHOLE["byzantine"], PART))
 def test_a_fork_names_a_liar_and_nobody_else(first: int, record_property: Note) -> None:
     tally = run_range(range(first, first + PART), mode="byzantine", steps=STEPS)

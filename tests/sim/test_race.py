@@ -10,7 +10,6 @@ from sim.race import WINDOW_MS, run_races
 PART = 25
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("first", range(0, 3 * PART, PART))
 def test_nothing_leaves_that_a_revocation_forbids(first: int) -> None:
     counts: Counter[str] = Counter()

@@ -17,7 +17,6 @@ PART = 25
 Note = Callable[[str, object], None]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("first", range(0, WHOLE["crash"], PART))
 def test_every_seed_keeps_every_promise(first: int, record_property: Note) -> None:
     tally = run_range(range(first, first + PART), mode="crash")
