@@ -3,8 +3,9 @@
     PYTHONPATH=tests .venv/bin/python -m sim.catching [WORD…]
 
 tries ordinary seeds from 0 on until each bug (of those whose name or pitfall holds a word) is
-caught, and one seed more whose temper is the bug's own, which is where `test_bugs.py` begins. Both
-are kept in `bugs/found.json`, and the table in `docs/TESTING.md` is written anew.
+caught, and one seed more whose temper is the bug's own, which is where `test_bugs.py` begins. A bug
+that has a situation of its own (`sim.situations`) is tried there alone. Both seeds are kept in
+`bugs/found.json`, and the table in `docs/TESTING.md` is written anew.
 """
 
 import json
@@ -17,10 +18,12 @@ from typing import Any
 
 from sim.bugs import BUGS, HOLES, Bug, seeded
 from sim.runs import run_tape
+from sim.situations import run_situation
 from sim.tape import Tape
 
 SEED_S_MAX = 30
 SEEDS_MAX = 5_000
+SITUATION_SEEDS_MAX = 100
 STEPS = {"crash": 2_000, "byzantine": 1_000}
 
 FOUND = Path(__file__).parent / "bugs" / "found.json"
@@ -40,16 +43,16 @@ class Caught:
 
 
 def caught_in(bug: Bug, seeds: Iterable[int], *, temper: str = "") -> Caught | None:
-    """The first seed that catches the bug; None if none of them does."""
+    """The first seed that catches the bug, in its situation if it has one; None if none does."""
     with seeded(bug):
         for count, seed in enumerate(seeds, 1):
-            spoken = what_speaks(seed, mode=bug.mode, temper=temper)
+            spoken = what_speaks(seed, mode=bug.mode, temper=temper, situation=bug.situation)
             if spoken is not None:
                 return Caught(count, seed, spoken)
     return None
 
 
-def what_speaks(seed: int, *, mode: str, temper: str = "") -> str | None:
+def what_speaks(seed: int, *, mode: str, temper: str = "", situation: str = "") -> str | None:
     """What a run says against the product; also that it never ends."""
 
     def too_long(*_: object) -> None:
@@ -58,7 +61,10 @@ def what_speaks(seed: int, *, mode: str, temper: str = "") -> str | None:
     previous = signal.signal(signal.SIGPROF, too_long)
     signal.setitimer(signal.ITIMER_PROF, SEED_S_MAX)
     try:
-        run_tape(Tape(seed=seed), mode=mode, steps=STEPS[mode], temper=temper)
+        if situation:
+            run_situation(situation, seed)
+        else:
+            run_tape(Tape(seed=seed), mode=mode, steps=STEPS[mode], temper=temper)
     except Exception as error:  # noqa: BLE001 - whatever speaks is what is looked for
         return f"{type(error).__name__}: {error}".splitlines()[0][:100]
     finally:
@@ -74,7 +80,7 @@ def known() -> dict[str, Any]:
 
 def search(bug: Bug) -> dict[str, Any] | None:
     """What is to be kept of a bug; None if it is not caught."""
-    caught = caught_in(bug, range(SEEDS_MAX))
+    caught = caught_in(bug, range(SITUATION_SEEDS_MAX if bug.situation else SEEDS_MAX))
     if caught is None:
         return None
     own = caught_in(bug, range(SEEDS_MAX), temper=bug.temper) if bug.temper else caught
@@ -89,6 +95,7 @@ def table(found: dict[str, Any]) -> str:
         kept = found.get(bug.name)
         said = "" if kept is None else kept["spoken"]
         seeds = "not caught" if kept is None else kept["seeds"] or "more than 60"
+        seeds = f"{seeds} of its situation" if kept is not None and bug.situation else seeds
         words = said.removeprefix("AssertionError: ").replace("|", "/")
         lines.append(f"| {bug.pitfall} | {bug.name} | {words} | {seeds} |")
     return "\n".join(lines) + "\n"

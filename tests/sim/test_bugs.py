@@ -13,7 +13,7 @@ from sim.runs import run_seed
 SEEDS_MAX = 100
 KNOWN = known()
 CAUGHT = [bug for bug in BUGS if bug.name not in HOLES]
-RUNS = sorted({(bug.mode, bug.temper, KNOWN[bug.name]["seed"]) for bug in CAUGHT})
+RUNS = sorted({(bug.mode, bug.temper, bug.situation, KNOWN[bug.name]["seed"]) for bug in CAUGHT})
 
 
 @pytest.mark.parametrize("bug", CAUGHT, ids=lambda bug: bug.name)
@@ -22,9 +22,11 @@ def test_a_seeded_bug_is_caught(bug: Bug) -> None:
     assert caught_in(bug, seeds, temper=bug.temper) is not None, bug.name
 
 
-@pytest.mark.parametrize(("mode", "temper", "seed"), RUNS)
-def test_the_same_seed_holds_without_the_bug(mode: str, temper: str, seed: int) -> None:
-    assert what_speaks(seed, mode=mode, temper=temper) is None
+@pytest.mark.parametrize(("mode", "temper", "situation", "seed"), RUNS)
+def test_the_same_seed_holds_without_the_bug(
+    mode: str, temper: str, situation: str, seed: int
+) -> None:
+    assert what_speaks(seed, mode=mode, temper=temper, situation=situation) is None
 
 
 def test_the_product_is_whole_again_after_a_bug() -> None:

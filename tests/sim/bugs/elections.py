@@ -18,7 +18,7 @@ ELECTIONS = (
         (
             "node.raft_log:RaftLog.write",
             "_ENCODER.encode(unwritten.hard_state)",
-            "_ENCODER.encode(replace(unwritten.hard_state, vote=None))",
+            "_ENCODER.encode(msgspec.structs.replace(unwritten.hard_state, vote=None))",
         ),
     ),
     bug(
@@ -109,6 +109,7 @@ ELECTIONS = (
             "isinstance(message, m.PreVoteReply) and message.granted",
             "isinstance(message, m.PreVoteReply)",
         ),
+        situation="late upgrade",
     ),
     bug(
         "granting a pre-vote puts off the granter's own election",

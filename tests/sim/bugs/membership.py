@@ -59,7 +59,7 @@ MEMBERSHIP = (
             "granted = free and",
             "granted = free and self._node_id in self._configuration.voting and",
         ),
-        temper=TEMPER,
+        situation="unaware voter",
     ),
     bug(
         "an installed state leaves the voters as they were",
@@ -107,7 +107,7 @@ MEMBERSHIP = (
             "left is not None and certified_height >= left",
             "left is not None",
         ),
-        temper=TEMPER,
+        situation="uncertified leave",
     ),
     bug(
         "joint voters are left before the block that entered them is certified",

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-import msgspec
-
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -26,7 +24,8 @@ class Bug:
     """pitfall: of the list of known mistakes of Raft implementations, or one of our own.
 
     mode: the kind of run that catches it (`sim.modes`). temper: of the seeds that meet it most
-    (`sim.options`), "" if any do.
+    (`sim.options`), "" if any do. situation: the script that it is run in instead of ordinary seeds
+    (`sim.situations`), "" if it needs none.
     """
 
     name: str
@@ -34,6 +33,7 @@ class Bug:
     patches: tuple[Patch, ...]
     mode: str
     temper: str
+    situation: str
 
 
 def bug(
@@ -42,9 +42,10 @@ def bug(
     *patches: tuple[str, str, str],
     mode: str = "crash",
     temper: str = "",
+    situation: str = "",
 ) -> Bug:
     """A bug from its patches, each a function, what is in it and what stands there instead."""
-    return Bug(name, pitfall, tuple(Patch(*patch) for patch in patches), mode, temper)
+    return Bug(name, pitfall, tuple(Patch(*patch) for patch in patches), mode, temper, situation)
 
 
 @contextmanager
@@ -76,8 +77,7 @@ def _apply(patch: Patch) -> tuple[Any, str, Any]:
     changed = source.replace(patch.old, patch.new, 1)
     space: dict[str, Any] = {}
     text = "if True:\n" + changed if outer else changed
-    names = {"replace": msgspec.structs.replace} | vars(module)
-    exec(compile(text, f"<bug in {patch.function}>", "exec"), names, space)
+    exec(compile(text, f"<bug in {patch.function}>", "exec"), vars(module), space)
     made = space[name]
     _SOURCES[(patch.function, id(made))] = changed
     setattr(owner, name, made)

@@ -63,16 +63,16 @@ REPLICATION = (
         "an append is believed without its previous entry",
         "§5.3",
         (
-            "consensus.following:receive_append",
-            "if previous_term != append.previous_term:",
-            "if previous_term is None:",
-        ),
-        (
             "consensus.following:_extend",
             "verdict = proposals.check(entry, previous_hash)",
             "verdict = Verdict.ACCEPT",
         ),
-        temper="old answers",
+        (
+            "consensus.following:receive_append",
+            "if previous_term != append.previous_term:",
+            "if previous_term is None:",
+        ),
+        situation="leads again",
     ),
     bug(
         "the completion of an overtaken write marks its successor durable",
@@ -144,8 +144,7 @@ REPLICATION = (
             "elif message.term < self._term:",
             "elif message.term < self._term and not isinstance(message, m.AppendReply):",
         ),
-        NO_HASH_CHECK,
-        temper="old answers",
+        situation="leads again",
     ),
     bug(
         "a leader goes back one entry at a time where logs differ",

@@ -152,7 +152,6 @@ STORAGE = (
             "if not self._check(",
             "if False and not self._check(",
         ),
-        mode="byzantine",
-        temper="left behind",
+        situation="forged blocks",
     ),
 )
