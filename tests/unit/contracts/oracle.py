@@ -8,7 +8,10 @@ the other, Monday to Friday in UTC.
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
+
+from ruled import Asked, Rules, said, text
 
 PURPOSES = {"dpv:ServiceProvision", "dpv:PublicBenefit", "dpv:LegalCompliance"}
 """Those that the city uses; the vocabulary has more."""
@@ -32,7 +35,10 @@ class Data:
     approvers: set[str]
     origins: list[bytes]
     sealed: bool
+    classification: str
     withdrawn: bool = False
+    rules: Rules | None = None
+    document: bytes | None = None
 
 
 @dataclass
@@ -71,6 +77,15 @@ class Right:
     sealed: int = 0
     opened: int = 0
     voided: int = 0
+    denied: int = 0
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether not one more exchange fits, or no row."""
+        limits = self.request.limits
+        used = [total - before for total, before in zip(self.total, self.before, strict=True)]
+        most = (limits.exchanges_max, limits.rows_max, limits.size_bytes_max)
+        return any(limit and got >= limit for got, limit in zip(used, most, strict=True))
 
 
 class Oracle:
@@ -88,6 +103,8 @@ class Oracle:
         codes: set[str]
         if kind == "dataset.publish":
             codes = self._publish(by, body, fields, time_ms)
+        elif kind == "policy.publish":
+            codes = self._rule(by, body, fields)
         elif kind in ("grant.request", "emergency.start"):
             codes = self._ask(kind, by, body, record_id, time_ms)
         elif kind == "exchange.receipts":
@@ -118,7 +135,7 @@ class Oracle:
             origins = list(body.derived_from)
             sealed = body.classification == "sensitive" or body.sharing == "closed"
             self.data[by, body.name] = Data(
-                set(names), subject, body.sharing, approvers, origins, sealed
+                set(names), subject, body.sharing, approvers, origins, sealed, body.classification
             )
         return codes
 
@@ -130,6 +147,54 @@ class Oracle:
             return {"dataset-withdrawn"}
         data.withdrawn = True
         return set()
+
+    # Policies.
+
+    def _rule(self, by: str, body: Any, rules: Rules) -> set[str]:
+        data = self.data.get((by, body.dataset))
+        if data is None:
+            return {"unknown-dataset"}
+        if data.withdrawn:
+            return {"dataset-withdrawn"}
+        data.rules, data.document = rules, sha256(text(rules).encode()).digest()
+        return set()
+
+    def _policy_withdraw(self, by: str, body: Any, time_ms: int) -> set[str]:
+        data = self.data.get((by, body.dataset))
+        if data is None or data.rules is None:
+            return {"other-policy"}
+        data.rules = data.document = None
+        return set()
+
+    def by_policy(self, grant_id: bytes) -> tuple[str, tuple[str, ...]]:
+        """What the policy in force says about the version of a grant that waits."""
+        right = self.rights[grant_id]
+        assert right.waiting is not None
+        asked = right.waiting.request
+        data = self.data[asked.provider, asked.dataset]
+        if data.rules is None:
+            return "steward", ()
+        return said(data.rules, Asked(right.consumer, asked, data.classification, data.sharing))
+
+    def _cited(self, by: str, body: Any) -> set[str]:
+        right = self.rights.get(body.grant_id)
+        if right is None:
+            return {"unknown-grant"}
+        codes = set()
+        if by != right.request.provider:
+            codes.add("not-the-provider")
+        if (
+            self.data[right.request.provider, right.request.dataset].document
+            != body.citation.document
+        ):
+            codes.add("other-policy")
+        return codes
+
+    def _grant_permit(self, by: str, body: Any, time_ms: int) -> set[str]:
+        return self._cited(by, body) or self._grant_approve(by, body, time_ms)
+
+    def _grant_forbid(self, by: str, body: Any, time_ms: int) -> set[str]:
+        return self._cited(by, body) or self._grant_refuse(by, body, time_ms)
 
     # Grants.
 
@@ -465,6 +530,23 @@ class Oracle:
         if right.acknowledged + line.count > right.total[0]:
             return {"more-than-received"}
         right.acknowledged += line.count
+        return set()
+
+    def _exchange_voids(self, by: str, body: Any, time_ms: int) -> set[str]:
+        [line] = body.lines
+        right = self.rights[line.grant_id]
+        if by != right.request.provider:
+            return {"not-the-provider"}
+        if right.voided + line.count > right.total[0]:
+            return {"more-than-received"}
+        right.voided += line.count
+        return set()
+
+    def _exchange_denials(self, by: str, body: Any, time_ms: int) -> set[str]:
+        [line] = body.lines
+        right = self.rights[line.grant_id]
+        if by == right.request.provider:
+            right.denied += line.count
         return set()
 
     def _exchange_keys(self, by: str, body: Any, time_ms: int) -> set[str]:
