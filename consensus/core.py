@@ -32,7 +32,7 @@ same holds for any two configurations that are further apart, one step after ano
 """
 
 from consensus import messages as m
-from consensus.elections import Ballot, stale_answer
+from consensus.elections import LATE_WAITS, Ballot, stale_answer
 from consensus.leading import Leading
 from consensus.ready import (
     NOTHING,
@@ -351,7 +351,7 @@ class Raft(State):
             return False
         if self._leader is None:
             self._become_follower(self._term, sender)
-        self._timer.elapsed = 0
+        self._timer.heard()
         return True
 
     def _receive(self, sender: NodeId, message: m.Append | m.Heartbeat | m.SnapshotOffer) -> None:
@@ -406,8 +406,12 @@ class Raft(State):
         return durable.term == self._term and durable.vote == self._node_id
 
     def _may_elect(self, last_index: int, last_term: int, time_ms: int) -> bool:
-        good = self._log.is_up_to_date(last_index=last_index, last_term=last_term)
-        return good and not self._proposals.is_early(time_ms)
+        """The log and the clock of whoever asks are good enough to lead this node (rule 5)."""
+        if not self._log.is_up_to_date(last_index=last_index, last_term=last_term):
+            return False
+        if self._proposals.is_early(time_ms):
+            return False
+        return self._timer.waits >= LATE_WAITS or not self._proposals.is_late(time_ms)
 
     def _answer_pre_vote(self, sender: NodeId, request: m.PreVoteRequest) -> None:
         granted = request.term > self._term and self._may_elect(
@@ -453,6 +457,7 @@ class Raft(State):
         """The term is won. The driver proposes an empty entry, so that old ones can commit (P1)."""
         self._role = Role.LEADER
         self._leader = self._node_id
+        self._timer.heard()
         self._leading = Leading(
             node_id=self._node_id,
             term=self._term,

@@ -8,7 +8,8 @@ The rules:
 3. A voter refuses, without moving its term, whoever asks while it hears from a live leader
    (thesis §4.2.3), unless that leader itself asks (P8).
 4. One vote a term, durable before it leaves; never given back within the term (P2, P3).
-5. Only to a candidate whose log is at least as good (Raft §5.4.1) and whose clock is not ahead.
+5. Only to a candidate whose log is at least as good (Raft §5.4.1) and whose clock is not ahead; to
+   one whose clock is behind only after `LATE_WAITS` election timeouts in which nobody else came.
 6. A vote counts once a voter and only for the round it was asked in (P4, P5).
 """
 
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from consensus import messages as m
 from consensus.quorum import is_lost, is_quorum
 from consensus.types import Configuration, NodeId, Term
+
+LATE_WAITS = 3
+"""Election timeouts without a leader after which even a candidate whose clock is late may lead."""
 
 
 @dataclass(slots=True)
@@ -45,10 +49,12 @@ class ElectionTimer:
     """Ticks since a leader was heard from, or since the last campaign began.
 
     limit: the timeout drawn for this wait, election_ticks ≤ limit < 2 · election_ticks.
+    waits: how many waits were over since a leader was heard from.
     """
 
     limit: int
     elapsed: int = 0
+    waits: int = 0
 
     def restart(self, limit: int) -> None:
         """Begin a new wait."""
@@ -58,7 +64,13 @@ class ElectionTimer:
     def tick(self) -> bool:
         """One tick later; whether the wait is over."""
         self.elapsed += 1
-        return self.elapsed >= self.limit
+        over = self.elapsed >= self.limit
+        self.waits += over
+        return over
+
+    def heard(self) -> None:
+        """A leader was heard from: the wait begins anew."""
+        self.elapsed = self.waits = 0
 
 
 def stale_answer(term: Term, message: m.AnyMessage) -> m.AnyMessage | None:

@@ -42,7 +42,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 class PreVoteRequest(Message, frozen=True, tag=1):
     """Would you vote for me in `term`? Nobody's term changes by the question (thesis §9.6).
 
-    time_ms: the sender's clock: voters refuse a candidate that is ahead of them.
+    time_ms: the sender's clock: voters refuse a candidate that is ahead of them, and for a while
+    one that is behind.
     """
 
     last_index: Number

@@ -53,6 +53,9 @@ class Proposals(Protocol):
     def is_early(self, time_ms: int) -> bool:
         """Whether a candidate's clock is too far ahead of this node's."""
 
+    def is_late(self, time_ms: int) -> bool:
+        """Whether a candidate's clock is so far behind this node's that others should lead."""
+
 
 class ProposalRefused(msgspec.Struct, frozen=True):
     """The data was not proposed, and certainly not by this call.

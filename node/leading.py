@@ -3,10 +3,12 @@
 The block time is the leader's clock and never goes back: a new leader begins at the time of the
 newest entry in its log.
 
-Voters elect nobody whose clock is ahead of theirs; so a leader's clock is right by a majority when
-its term begins. If it leaps ahead later, the leader steps down before it proposes by it: an entry
-from the future would be refused by everyone else until time has caught up with it, and whoever
-holds it can neither be outvoted by fewer than a majority nor drop it (docs/adr/0008).
+Voters elect nobody whose clock is ahead of theirs, and whoever is behind only if nobody else
+comes; so a leader's clock is right by a majority when its term begins. If it leaps later, the
+leader steps down before it proposes by it (docs/adr/0008). Leapt ahead: an entry from the future
+would be refused by everyone else until time has caught up with it, and whoever holds it can
+neither be outvoted by fewer than a majority nor drop it. Leapt back: the ledger's time would
+stand still, and whoever has the right time would be from the future.
 """
 
 from consensus import ProposalRefused, Raft, Role
@@ -96,10 +98,10 @@ class Leading:
             self._handing_over_ticks = 0
 
     def _has_leapt(self) -> bool:
-        """Whether the clock leapt ahead within this term: by more than others put up with, since it
-        was read last, a tick ago at most. A process that was paused for so long is no better."""
+        """Whether the clock leapt within this term: by more than others put up with, since it was
+        read last, a tick ago at most. A process that was paused for so long is no better."""
         now_ms = self._clock.now_ms()
-        if now_ms > self._read_ms + FUTURE_MS_MAX:
+        if abs(now_ms - self._read_ms) > FUTURE_MS_MAX:
             self._leapt_term = self._raft.term
         self._read_ms = now_ms
         return self._leapt_term == self._raft.term

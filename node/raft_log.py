@@ -20,6 +20,13 @@ from node.write_buffer import WriteBuffer
 FUTURE_MS_MAX = 2_000
 """How far an entry's or a candidate's clock may be ahead of this node's, in milliseconds."""
 
+PAST_MS_MAX = 4_000
+"""How far a candidate's clock may be behind this node's, in milliseconds, with the message's way.
+
+Less than records may be ahead of the ledger's time (`record-skew-ms`): by the blocks of a leader
+that is slower, records with the right time would be from the future.
+"""
+
 Value = TypeVar("Value")
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -159,4 +166,8 @@ class NodeProposals:
 
         One that is not later than the executed tip's never is.
         """
-        return time_ms > max(self._outside.clock.now_ms() + FUTURE_MS_MAX, self._chain.tip.time_ms)
+        return time_ms > max(self.now_ms() + FUTURE_MS_MAX, self._chain.tip.time_ms)
+
+    def is_late(self, time_ms: int) -> bool:
+        """Whether a candidate's clock is too far behind this node's."""
+        return time_ms < self.now_ms() - PAST_MS_MAX

@@ -75,6 +75,9 @@ class SignedProposals:
     def is_early(self, time_ms: int) -> bool:
         return time_ms > 0
 
+    def is_late(self, time_ms: int) -> bool:
+        return time_ms < 0
+
 
 def made(
     *terms: int, data: str = "", start: EntryPoint = START, by: Callable[[int], bytes] | None = None

@@ -98,6 +98,9 @@ class PlainProposals:
     def is_early(self, time_ms: int) -> bool:
         return time_ms > self.clock_ms + self.LEAD_MS
 
+    def is_late(self, time_ms: int) -> bool:
+        return time_ms < self.clock_ms - self.LEAD_MS
+
 
 @dataclass(slots=True)
 class Done:

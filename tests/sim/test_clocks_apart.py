@@ -72,6 +72,34 @@ def test_the_others_go_on_while_the_former_leaders_clock_is_still_ahead() -> Non
     assert world.processes[other].replica.chain.tip.time_ms <= world.clock_ms(other)
 
 
+def test_a_leader_whose_clock_leaps_back_makes_way_for_one_whose_clock_is_right() -> None:
+    world = World(5, Options(nodes=3))
+    assert world.run(5_000, stop=lambda: leader(world) is not None)
+    odd = leader(world)
+    assert odd is not None
+    right = [node for node in world.nodes if node != odd]
+    assert written(world, right[0], 1, within_ms=5_000)
+    world.set_skew(odd, -HOUR_MS)
+    assert written(world, right[0], 2, within_ms=20 * world.options.timeout_ms)
+    assert leader(world) in right
+
+
+def test_nobody_elects_a_node_whose_clock_is_behind() -> None:
+    """Else records that were made by right clocks would be from the future on its ledger."""
+    world = World(6, Options(nodes=3))
+    odd = world.nodes[0]
+    right = world.nodes[1:]
+    world.set_skew(odd, -HOUR_MS)
+    for number in range(1, 4):
+        assert written(world, right[0], number, within_ms=20 * world.options.timeout_ms)
+        led = leader(world)
+        assert led is not None
+        assert led != odd
+        world.crash(led)
+        world.start(led)
+    check_agreement(world)
+
+
 @pytest.mark.parametrize("apart_ms", [60_000, -60_000])
 def test_a_clock_apart_is_named_by_the_others_until_it_is_right_again(apart_ms: int) -> None:
     world = World(3, Options(nodes=3))

@@ -5,7 +5,7 @@ from raft_cluster import FIVE, THREE, A, B, C, Cluster, D, E, Node, made
 
 from consensus import Configuration, Role, Settings
 from consensus import messages as m
-from consensus.elections import Ballot, stale_answer
+from consensus.elections import LATE_WAITS, Ballot, stale_answer
 
 NO_PRE_VOTE = Settings(pre_vote=False)
 BARE = Settings(pre_vote=False, check_quorum=False)
@@ -302,6 +302,34 @@ def test_a_candidate_whose_clock_is_ahead_gets_neither_pre_vote_nor_vote() -> No
     assert node.hear(C, m.PreVoteRequest(5, 0, 0, 1)) == [(C, m.PreVoteReply(4, False))]
     assert node.hear(C, m.VoteRequest(5, 0, 0, 1)) == [(C, m.VoteReply(5, False))]
     assert node.raft.vote is None
+
+
+def test_a_candidate_whose_clock_is_behind_has_to_wait_until_nobody_else_comes() -> None:
+    node = Node(B, term=4, draw=0)
+    pre_vote = m.PreVoteRequest(9, 0, 0, -1)
+    for _ in range(LATE_WAITS):
+        assert node.hear(C, pre_vote) == [(C, m.PreVoteReply(node.raft.term, False))]
+        node.ticks(10)
+    assert node.hear(C, pre_vote) == [(C, m.PreVoteReply(9, True))]
+    assert node.hear(C, m.VoteRequest(9, 0, 0, -1)) == [(C, m.VoteReply(9, True))]
+
+
+def test_a_leader_that_is_heard_makes_a_candidate_whose_clock_is_behind_wait_anew() -> None:
+    node = Node(B, term=4, draw=0)
+    node.ticks(10 * LATE_WAITS)
+    node.hear(A, m.Heartbeat(5, 0, 0))
+    node.ticks(10)
+    assert node.hear(C, m.PreVoteRequest(9, 0, 0, -1)) == [(C, m.PreVoteReply(5, False))]
+
+
+def test_who_led_makes_a_candidate_whose_clock_is_behind_wait_anew() -> None:
+    node = Node(A, draw=0)
+    node.ticks(10 * LATE_WAITS)
+    node.lead()
+    node.raft.abdicate()
+    term = node.raft.term
+    refused = [(C, m.VoteReply(term + 1, False))]
+    assert node.hear(C, m.VoteRequest(term + 1, 9, 9, -1)) == refused
 
 
 def test_a_voter_shields_its_leader_for_one_election_timeout() -> None:

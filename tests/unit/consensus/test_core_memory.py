@@ -46,6 +46,7 @@ def test_proposals_without_signatures_accept_everything_and_chain_their_hashes()
     assert proposals.check(entry, before) is Verdict.ACCEPT
     assert proposals.check_transfer(leader=A, term=1, target=B, signature=b"any") is True
     assert proposals.now_ms() == 0 and proposals.is_early(2**62) is False
+    assert proposals.is_late(-(2**62)) is False
 
 
 def test_each_kind_of_message_goes_to_a_peer_of_a_version_that_knows_it() -> None:

@@ -352,7 +352,7 @@ def test_unsigned_proposals_believe_everything_and_hash_all_of_an_entry() -> Non
     assert checked.sign_transfer(term=1, target=B) == b""
     assert checked.check(entry, NO_HASH) is Verdict.ACCEPT
     assert checked.check_transfer(leader=A, term=1, target=B, signature=b"") is True
-    assert (checked.now_ms(), checked.is_early(10)) == (0, False)
+    assert (checked.now_ms(), checked.is_early(10), checked.is_late(-10)) == (0, False, False)
 
 
 def test_a_leaders_first_words_are_heartbeats() -> None:
