@@ -22,6 +22,8 @@ class Barriers:
 
     def release(self, height: int) -> list[BarrierReady]:
         """Everything up to `height` is durable: the reads that may run."""
+        if not self._waiting:
+            return []
         ready = [
             BarrierReady(token, Height(height)) for index, token in self._waiting if index <= height
         ]

@@ -109,6 +109,11 @@ class CatchingUp:
         self._turn = 0
         self._end: _End | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is wanted and nothing waits."""
+        return not self.waiting and not self.wanted
+
     def want(self, height: int) -> None:
         """The core needs the state at `height` or later."""
         self.wanted = max(self.wanted, height)

@@ -1,8 +1,8 @@
 """Checks signatures for the replica: few on the loop, many in threads, a turn's at once.
 
 libsodium releases the interpreter's lock, so threads use the other processors. A job costs a
-thread several times what it costs by itself; so jobs that came up in one iteration of the loop are
-divided into as few parts as there are threads.
+thread several times what it costs by itself; so a turn's jobs are divided into as few parts as
+there are threads.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Results = list[tuple[int, list[bool]]]
 
 
 class Checker:
-    """done(results): called on the loop, never from within `ask`."""
+    """done(results): called on the loop, for what threads have checked."""
 
     def __init__(self, done: Callable[[Results], None]) -> None:
         self._done = done
@@ -33,21 +33,27 @@ class Checker:
         self._waiting: list[ports.Verify] = []
 
     def ask(self, effect: ports.Verify) -> None:
-        """Checks soon, together with all else that this iteration of the loop asks."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._start)
+        """Takes a question, to be checked with all others until `begin`."""
         self._waiting.append(effect)
+
+    def begin(self) -> Results:
+        """Checks what was asked: the results at once if it is little, none if threads have it."""
+        if not self._waiting:
+            return []
+        effects, self._waiting = self._waiting, []
+        jobs = [job for effect in effects for job in effect.jobs]
+        if len(jobs) <= HERE_MAX:
+            return _by_effect(effects, _check(jobs))
+        self._hand_out(effects, jobs)
+        return []
 
     def close(self) -> None:
         """Lets go of what has not begun."""
         self._executor.shutdown(cancel_futures=True)
 
-    def _start(self) -> None:
-        effects, self._waiting = self._waiting, []
-        jobs = [job for effect in effects for job in effect.jobs]
-        if len(jobs) <= HERE_MAX:
-            self._finish(effects, _check(jobs))
-            return
+    def _hand_out(
+        self, effects: Sequence[ports.Verify], jobs: Sequence[ports.SignatureJob]
+    ) -> None:
         size = min(CHUNK, max(HERE_MAX, -(-len(jobs) // self._threads)))
         parts = [jobs[at : at + size] for at in range(0, len(jobs), size)]
         loop = asyncio.get_running_loop()
@@ -57,18 +63,20 @@ class Checker:
 
         def checked(results: asyncio.Future[list[list[bool]]]) -> None:
             if not results.cancelled():
-                self._finish(effects, [valid for part in results.result() for valid in part])
+                valid = [each for part in results.result() for each in part]
+                self._done(_by_effect(effects, valid))
 
         gathered.add_done_callback(checked)
 
-    def _finish(self, effects: Sequence[ports.Verify], results: list[bool]) -> None:
-        found: Results = []
-        start = 0
-        for effect in effects:
-            end = start + len(effect.jobs)
-            found.append((effect.token, results[start:end]))
-            start = end
-        self._done(found)
+
+def _by_effect(effects: Sequence[ports.Verify], results: list[bool]) -> Results:
+    found: Results = []
+    start = 0
+    for effect in effects:
+        end = start + len(effect.jobs)
+        found.append((effect.token, results[start:end]))
+        start = end
+    return found
 
 
 def _check(jobs: Sequence[ports.SignatureJob]) -> list[bool]:

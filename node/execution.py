@@ -75,6 +75,11 @@ class Execution:
             and self._buffer.gathered_bytes < self._gathered_bytes_max
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be executed or is asked for."""
+        return not self.backlog and self._catching_up.is_idle
+
     def begin_turn(self) -> None:
         """A turn begins."""
         self._turn_records = 0
@@ -92,6 +97,8 @@ class Execution:
 
     def execute(self, *, sign: bool) -> bool:
         """Executes what is ready; whether there was something. sign: as `Cosigning.executed`."""
+        if self.is_idle:
+            return False
         worked = False
         while self.has_room and (self._execute_entry(sign=sign) or self._execute_proved()):
             worked = True

@@ -61,6 +61,7 @@ class Leading:
         self._last_time_ms = chain.tip.time_ms
         self._read_ms = clock.now_ms()
         self._leapt_term = -1
+        self._next_step: tuple[int, Step | None] = (-1, None)
 
     def propose(self) -> bool:
         """Proposes what is due; whether there was something."""
@@ -140,7 +141,7 @@ class Leading:
         """
         if self._raft.applied_index < self._raft.last_index:
             return None
-        step = next_step(self._chain.view, self._chain.tip.voters)
+        step = self._step_after_tip()
         if step is None:
             return None
         if step.action == "leave-joint":
@@ -148,6 +149,13 @@ class Leading:
         recent = self._chain.tip.height - RECENT_BLOCKS
         ready = sum(self._cosigning.has_signed(node, since=recent) for node in step.incoming)
         return step if 2 * ready > len(step.incoming) else None
+
+    def _step_after_tip(self) -> Step | None:
+        """`next_step` as of the tip, worked out once a block."""
+        height = self._chain.tip.height
+        if self._next_step[0] != height:
+            self._next_step = (height, next_step(self._chain.view, self._chain.tip.voters))
+        return self._next_step[1]
 
     def _propose(self, step: Step | None, records: tuple[bytes, ...]) -> bool:
         self._last_time_ms = max(self._last_time_ms, self._clock.now_ms())

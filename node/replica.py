@@ -190,6 +190,8 @@ class Replica:
                 self._hear_remembered(sender, message)
             case _ if self.standing.is_final:
                 pass
+            case messages.Message():
+                self._receive_consensus(sender, message)
             case Forward():
                 self._intake.receive(sender, message.records)
             case ForwardRefused():
@@ -212,8 +214,6 @@ class Replica:
                     self._send(sender, answer)
             case CertifiedBlocks():
                 self._take_blocks(self._catching_up.receive(sender, message))
-            case _:
-                self._receive_consensus(sender, message)
         self._turn()
 
     def connected(self, peer: NodeId, version: int = messages.PROTOCOL_VERSION) -> None:
@@ -390,7 +390,8 @@ class Replica:
             return
         self._execution.begin_turn()
         while True:
-            ready = self.raft.ready(hand_out=self._execution.wants_entries)
+            hand_out = self._execution.wants_entries
+            ready = self.raft.ready(hand_out=hand_out)
             for outgoing in ready.messages:
                 self._send(outgoing.to, outgoing.message)
             self._execution.take(ready.committed)
@@ -404,8 +405,9 @@ class Replica:
                 self._catching_up.want(ready.snapshot.point.index)
             self._asking.review(self.raft)
             self._catch_up()
-            worked = self._execute() | self._leading.propose() | self._hand_over()
-            if not (ready.messages or ready.committed or worked):
+            if self._execute() | self._leading.propose() or ready.committed:
+                continue
+            if not self._hand_over() or (hand_out and self._execution.is_idle):
                 break
         self._intake.flush()
         self._out.all_now(self._barriers.release(self._out.durable.height))

@@ -324,6 +324,11 @@ class Node:
                     break
                 for effect in effects:
                     self._do(effect)
+                results = self._checker.begin()
+                if results:
+                    self.replica.hold()
+                    self._give(results)
+                    self.replica.release()
         finally:
             self._carrying = False
 
@@ -405,11 +410,11 @@ class Node:
         self._input(lambda: self.replica.persisted(number))
 
     def _checked(self, results: Results) -> None:
-        def give() -> None:
-            for token, valid in results:
-                self.replica.verified(token, valid)
+        self._input(lambda: self._give(results))
 
-        self._input(give)
+    def _give(self, results: Results) -> None:
+        for token, valid in results:
+            self.replica.verified(token, valid)
 
     # Inputs.
 
