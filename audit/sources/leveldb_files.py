@@ -14,6 +14,7 @@ Files that the manifest does not name (`LOG`, `LOG.old`, `LOCK`, tables and logs
 live) hold nothing that LevelDB reads, so a change in them changes nothing: `uncovered` lists them.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ MAGIC = 0xDB4775248B80FB57
 _MASK = 0xA282EAD8
 
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+ENDS_WITHIN = "the log ends within a record: it was cut, or its writer was killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,14 @@ class Damage:
 
     file: str
     offset: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDamage:
+    """A record of a log that is not whole. began: where it begins, bytes into the file."""
+
+    began: int
     what: str
 
 
@@ -55,19 +65,15 @@ class Live:
 def check_files(folder: Path) -> Iterator[Damage]:
     """Every damage in the live files of a store."""
     try:
-        current = (folder / "CURRENT").read_bytes()
+        manifest = manifest_path(folder)
     except OSError as error:
         yield Damage("CURRENT", 0, f"it cannot be read: {error.strerror}")
         return
-    name = current[:-1].decode("ascii", "replace")
-    number = name.removeprefix("MANIFEST-")
-    if current != b"MANIFEST-" + number.encode() + b"\n" or not (
-        number.isdigit() and len(number) >= 6 and (folder / name).is_file()
-    ):
+    if manifest is None:
         yield Damage("CURRENT", 0, "it does not name a manifest that is there")
         return
     live = Live()
-    yield from _check_manifest(folder / name, live)
+    yield from _check_manifest(manifest, live)
     for table, size in sorted(live.tables.items()):
         yield from _check_live_table(folder, table, size)
     for path in live_logs(folder, live):
@@ -92,9 +98,18 @@ def uncovered(folder: Path) -> list[tuple[str, str]]:
 def read_live(folder: Path) -> Live:
     """What the manifest says, as far as it can be read."""
     live = Live()
-    name = (folder / "CURRENT").read_text(encoding="ascii").strip()
-    list(_check_manifest(folder / name, live))
+    manifest = manifest_path(folder)
+    if manifest is not None:
+        list(_check_manifest(manifest, live))
     return live
+
+
+def manifest_path(folder: Path) -> Path | None:
+    """The manifest that is in force; None if CURRENT names none that is there. OSError passes."""
+    current = (folder / "CURRENT").read_bytes()
+    named = re.fullmatch(rb"(MANIFEST-[0-9]{6,})\n", current)
+    path = folder / named[1].decode() if named else folder
+    return path if path.is_file() else None
 
 
 def live_logs(folder: Path, live: Live) -> list[Path]:
@@ -108,9 +123,9 @@ def live_logs(folder: Path, live: Live) -> list[Path]:
 
 
 def _check_manifest(path: Path, live: Live) -> Iterator[Damage]:
-    for offset, record in _log_records(path.read_bytes()):
-        if isinstance(record, str):
-            yield Damage(path.name, offset, record)
+    for offset, record in log_records(path.read_bytes()):
+        if isinstance(record, LogDamage):
+            yield Damage(path.name, offset, record.what)
             continue
         try:
             _apply_edit(record, live)
@@ -119,15 +134,15 @@ def _check_manifest(path: Path, live: Live) -> Iterator[Damage]:
 
 
 def _check_log(path: Path) -> Iterator[Damage]:
-    for offset, record in _log_records(path.read_bytes()):
-        if isinstance(record, str):
-            yield Damage(path.name, offset, record)
+    for offset, record in log_records(path.read_bytes()):
+        if isinstance(record, LogDamage):
+            yield Damage(path.name, offset, record.what)
         elif len(record) < 12:
             yield Damage(path.name, offset, "a write batch is too short")
 
 
-def _log_records(data: bytes) -> Iterator[tuple[int, bytes | str]]:
-    """(offset, record) of each whole record, or (offset, what is wrong)."""
+def log_records(data: bytes) -> Iterator[tuple[int, bytes | LogDamage]]:
+    """(offset, record) of each whole record of a log's bytes, or (offset, what is wrong there)."""
     place = 0
     parts: list[bytes] = []
     began = 0
@@ -135,35 +150,39 @@ def _log_records(data: bytes) -> Iterator[tuple[int, bytes | str]]:
         left = BLOCK_BYTES - place % BLOCK_BYTES
         if left < HEADER_BYTES:
             if any(data[place : place + left]):
-                yield place, "the padding of a block is not zero"
+                yield place, LogDamage(place, "the padding of a block is not zero")
             place += left
             continue
-        header = data[place : place + HEADER_BYTES]
-        size = int.from_bytes(header[4:6], "little")
-        if len(header) < HEADER_BYTES or place + HEADER_BYTES + size > len(data):
-            yield place, "the log ends within a record: it was cut, or its writer was killed"
-            return
-        if HEADER_BYTES + size > left:
-            yield place, "a record reaches beyond its block"
-            return
-        kind = header[6]
-        content = data[place + HEADER_BYTES : place + HEADER_BYTES + size]
-        if int.from_bytes(header[:4], "little") != _masked(header[6:7] + content):
-            yield place, "a record's checksum does not fit"
-            return
-        expected = (FULL, FIRST) if not parts else (MIDDLE, LAST)
-        if kind not in expected:
-            yield place, f"a record of type {kind} has no place here"
-            return
         if not parts:
             began = place
-        parts.append(content)
-        if kind in (FULL, LAST):
+        fault = fragment_fault(data, place)
+        kind = data[place + 6 : place + 7]
+        if not fault and kind[0] not in ((MIDDLE, LAST) if parts else (FULL, FIRST)):
+            fault = f"a record of type {kind[0]} has no place here"
+        if fault:
+            yield place, LogDamage(began, fault)
+            return
+        content = place + HEADER_BYTES
+        place = content + int.from_bytes(data[place + 4 : place + 6], "little")
+        parts.append(data[content:place])
+        if kind[0] in (FULL, LAST):
             yield began, b"".join(parts)
             parts = []
-        place += HEADER_BYTES + size
     if parts:
-        yield began, "the log ends within a record: it was cut, or its writer was killed"
+        yield began, LogDamage(began, ENDS_WITHIN)
+
+
+def fragment_fault(data: bytes, place: int) -> str:
+    """Why no whole fragment of a record stands at this place of a log; empty if one does."""
+    size = int.from_bytes(data[place + 4 : place + 6], "little")
+    end = place + HEADER_BYTES + size
+    if place + HEADER_BYTES > len(data) or end > len(data):
+        return ENDS_WITHIN
+    if HEADER_BYTES + size > BLOCK_BYTES - place % BLOCK_BYTES:
+        return "a record reaches beyond its block"
+    if int.from_bytes(data[place : place + 4], "little") != _masked(data[place + 6 : end]):
+        return "a record's checksum does not fit"
+    return ""
 
 
 def _apply_edit(record: bytes, live: Live) -> None:

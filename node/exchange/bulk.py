@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-import plyvel
-
 from contracts.exchanges import (
     LINES_MAX,
     Acknowledgement,
@@ -38,8 +36,8 @@ from ledger.records import parse_record
 from ledger.types import LeafIndex
 from node import ports
 from node.authoring import Author, Draft
-from node.errors import StoreCorrupt, Unavailable
 from node.runtime import Node, Unknown
+from node.store.leveldb import open_database
 
 CODES: dict[str, str] = {
     "malformed-entry": "An entry of a bulk stream is not one.",
@@ -112,16 +110,8 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens or creates it. Raises StoreCorrupt, Unavailable."""
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = plyvel.DB(
-                str(path), create_if_missing=True, paranoid_checks=True, compression=None
-            )
-        except plyvel.CorruptionError as error:
-            raise StoreCorrupt(f"{path}: {error}") from None
-        except (plyvel.Error, OSError) as error:
-            raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
+        """Opens or creates it. Raises StoreInUse, StoreCorrupt, Unavailable."""
+        self._db = open_database(path, mode=0o700)
 
     def digest(self, side: str, exchange_id: bytes) -> bytes | None:
         """The digest of the item that is on the ledger; None if none is."""

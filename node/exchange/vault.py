@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import plyvel
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from node.errors import StoreCorrupt, StoreInUse, Unavailable
+from node.errors import StoreCorrupt
 from node.exchange.recovery import Unfinished
 from node.identity import Identity
+from node.store.leveldb import open_database
 
 _NONCE_BYTES = 12
 
@@ -37,17 +37,7 @@ class Vault:
         self._ended: list[bytes] = []
         self._drawing = threading.Lock()
         self._cipher = ChaCha20Poly1305(identity.derive("vault"))
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = plyvel.DB(
-                str(path), create_if_missing=True, paranoid_checks=True, compression=None
-            )
-        except plyvel.CorruptionError as error:
-            raise StoreCorrupt(f"{path}: {error}") from None
-        except (plyvel.Error, OSError) as error:
-            if "lock" in str(error).lower():
-                raise StoreInUse(f"{path} is in use by another process") from None
-            raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
+        self._db = open_database(path, mode=0o700)
 
     def begin(self, exchange_id: bytes, unfinished: Unfinished, content: Mapping[str, Any]) -> None:
         """Keeps an exchange of this provider and that it is under way, synced. Blocking.

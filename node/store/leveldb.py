@@ -5,23 +5,50 @@ Each batch carries its number and a hash that chains it to all batches before:
     mark `batch` = number (8 bytes) ‖ SHA-256(chain before ‖ number ‖ digest of the batch)
 
 so a store that silently dropped its tail cannot look whole. An unsynced LevelDB write can leave a
-store that does not open after power loss, so there is none.
+store that does not open after power loss, so there is none; and what a power loss leaves of the one
+that was under way is cut before LevelDB sees it (`node.store.torn_end`).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import plyvel
+import structlog
 
 from ledger import store_keys
 from node.errors import StoreCorrupt, StoreInUse, Unavailable
 from node.ports import Batch
+from node.store.torn_end import cut_torn_end
 
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 BLOCK_CACHE_BYTES = 64 * 1024 * 1024
 OPEN_FILES_MAX = 500
+
+log = structlog.get_logger("concordat")
+
+
+def open_database(path: Path, *, mode: int = 0o777, **options: Any) -> Any:
+    """A LevelDB of this node's, opened with paranoid checks, created where there is none.
+
+    mode: of a folder that is made. options: LevelDB's. Raises StoreInUse, StoreCorrupt,
+    Unavailable.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+        for cut in cut_torn_end(path):
+            log.warning("a torn end was cut", **asdict(cut))
+        return plyvel.DB(
+            str(path), create_if_missing=True, paranoid_checks=True, compression=None, **options
+        )
+    except plyvel.CorruptionError as error:
+        raise StoreCorrupt(f"{path}: {error}") from None
+    except (plyvel.Error, OSError) as error:
+        if "lock" in str(error).lower():
+            raise StoreInUse(f"{path} is in use by another process") from None
+        raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
 
 
 class LevelStore:
@@ -30,26 +57,13 @@ class LevelStore:
     def __init__(self, path: Path) -> None:
         """Opens or creates the store. Raises StoreInUse, StoreCorrupt or Unavailable."""
         self.path = path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._db = plyvel.DB(
-                str(path),
-                create_if_missing=True,
-                paranoid_checks=True,
-                write_buffer_size=WRITE_BUFFER_BYTES,
-                lru_cache_size=BLOCK_CACHE_BYTES,
-                max_open_files=OPEN_FILES_MAX,
-                bloom_filter_bits=10,
-                compression=None,
-            )
-        except plyvel.CorruptionError as error:
-            raise StoreCorrupt(f"{path}: {error}") from None
-        except plyvel.IOError as error:
-            if "lock" in str(error).lower():
-                raise StoreInUse(f"{path} is in use by another process") from None
-            raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
-        except (plyvel.Error, OSError) as error:
-            raise Unavailable(f"{path}: {error}", remedy="See to the disk.") from None
+        self._db = open_database(
+            path,
+            write_buffer_size=WRITE_BUFFER_BYTES,
+            lru_cache_size=BLOCK_CACHE_BYTES,
+            max_open_files=OPEN_FILES_MAX,
+            bloom_filter_bits=10,
+        )
         mark = self.get(store_keys.BATCH_MARK)
         if mark is not None and len(mark) != 40:
             raise StoreCorrupt("the batch mark is damaged")

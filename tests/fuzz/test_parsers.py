@@ -197,7 +197,7 @@ def test_any_json_is_a_query_or_refused(value: Any) -> None:
 @settings(max_examples=100)
 @given(st.binary(max_size=400), st.binary(max_size=400))
 def test_random_files_are_damage_and_nothing_worse(log: bytes, table: bytes) -> None:
-    assert list(leveldb_files._log_records(log)) is not None
+    assert list(leveldb_files.log_records(log)) is not None
     with contextlib.suppress(leveldb_files._Broken, IndexError):
         list(leveldb_files._check_table("t", table + bytes(48)))
 
