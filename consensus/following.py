@@ -8,13 +8,16 @@
    whatever an earlier leader signed twice (A1). Entries prove the log before them by their hashes.
 3. An offer of what is committed here already is answered and changes nothing (P38); else the
    driver is asked to fetch the state.
-4. A leader that signed two entries for one place, or would replace a committed one, is not followed
-   for the rest of its term; what it signed is evidence (P20, A1, A12). Where an *earlier* leader
-   signed two, the copy of the present one counts, so that those it divided meet again.
+4. A leader that signed two logs, would take back an entry of its own term (leader append-only,
+   Raft §5.3) or would replace a committed one, replaces nothing; once that is proved, it is not
+   followed for the rest of its term (P20, A1, A12). Where an *earlier* leader signed two, the copy
+   of the present one counts, so that those it divided meet again.
+5. Before a suffix goes, each of its entries is compared with what would stand in its place: two
+   signatures of one leader and term that exclude each other are evidence, and both are kept.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from consensus import messages as m
@@ -46,11 +49,21 @@ class Received:
 
     index: how far the log matches the leader's, by index and term; 0 unless MATCHED. Whether it is
     equal, the leader tells by the hash in the answer.
+    evidence: at most one piece for each term among the entries, and one for what is committed.
     """
 
     answer: Answer
     index: RaftIndex = RaftIndex(0)
-    evidence: Evidence | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(slots=True)
+class _Judged:
+    """New entries with their hashes, up to the first that is not taken. verdict: on the last."""
+
+    logged: list[Logged] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    verdict: Verdict = Verdict.ACCEPT
 
 
 def receive_append(log: Log, proposals: Proposals, sender: NodeId, append: Append) -> Received:
@@ -67,10 +80,8 @@ def receive_append(log: Log, proposals: Proposals, sender: NodeId, append: Appen
     for place, entry in enumerate(append.entries):
         if not _continues(entry, index=index, term=term, append=append):
             return Received(Answer.IGNORED)
-        if log.term_at(entry.index) != entry.term:
+        if not _holds(log, entry):
             return _extend(log, proposals, sender, append, place)
-        if log.get(entry.index).entry != entry:
-            return _meet_second(log, proposals, sender, append, place)
         index, term = entry.index, entry.term
     if append.entries or log.term_at(index) == append.term:
         log.commit_to(min(append.commit, index))
@@ -82,29 +93,9 @@ def _continues(entry: Entry, *, index: int, term: int, append: Append) -> bool:
     return entry.index == index + 1 and term <= entry.term <= append.term
 
 
-def _meet_second(
-    log: Log, proposals: Proposals, sender: NodeId, append: Append, place: int
-) -> Received:
-    """Another entry for a (term, index) that is taken: its signature decides what it is (A1).
-
-    The leader of this term may not do that. Of what an earlier leader signed twice, this leader's
-    copy counts, unless the other is committed here.
-    """
-    entry = append.entries[place]
-    kept = log.get(entry.index).entry
-    evidence = _signed_twice(log, proposals, kept, entry)
-    if entry.term == append.term or entry.index <= log.commit:
-        return Received(Answer.IGNORED, evidence=evidence)
-    return replace(_extend(log, proposals, sender, append, place), evidence=evidence)
-
-
-def _signed_twice(log: Log, proposals: Proposals, kept: Entry, entry: Entry) -> Equivocation | None:
-    previous_hash = log.hash_at(entry.index - 1)
-    if kept.proposer != entry.proposer or kept.data == entry.data:
-        return None
-    if proposals.check(entry, previous_hash) is Verdict.FORGED:
-        return None
-    return Equivocation(kept, entry, previous_hash, previous_hash)
+def _holds(log: Log, entry: Entry) -> bool:
+    """Whether the log has this very entry; its signature also covers the log before it."""
+    return entry.index <= log.last and log.get(entry.index).entry == entry
 
 
 def _extend(log: Log, proposals: Proposals, sender: NodeId, append: Append, place: int) -> Received:
@@ -115,36 +106,71 @@ def _extend(log: Log, proposals: Proposals, sender: NodeId, append: Append, plac
     """
     entries = append.entries[place:]
     first = entries[0].index
-    logged: list[Logged] = []
-    previous_hash = log.hash_at(first - 1)
-    verdict = Verdict.ACCEPT
-    index, term = first - 1, entries[0].term
-    for entry in entries:
-        foreign = entry.term == append.term and entry.proposer != sender
-        if foreign or not _continues(entry, index=index, term=term, append=append):
-            return Received(Answer.IGNORED)
-        index, term = entry.index, entry.term
-        verdict = proposals.check(entry, previous_hash)
-        if verdict is Verdict.EARLY and entry.index <= append.commit:
-            verdict = Verdict.ACCEPT
-        if verdict is not Verdict.ACCEPT:
-            break
-        previous_hash = proposals.entry_hash(entry, previous_hash)
-        logged.append(Logged(entry, previous_hash))
+    judged = _judge(log, proposals, sender, append, entries)
+    if judged is None:
+        return Received(Answer.IGNORED)
+    logged, evidence = judged.logged, judged.evidence
+    if first <= log.last and log.last_term >= append.term:
+        return Received(Answer.IGNORED, evidence=tuple(evidence))
     if not logged:
-        if verdict is Verdict.EARLY:
-            return Received(Answer.EARLY)
+        if judged.verdict is Verdict.EARLY:
+            return Received(Answer.EARLY, evidence=tuple(evidence))
         return Received(Answer.MATCHED, RaftIndex(first - 1))
     if first <= log.commit:
-        kept = log.get(first).entry
-        before = log.hash_at(first - 1)
-        evidence = CommittedReplaced(sender, kept, entries[0], before, before)
-        return Received(Answer.IGNORED, evidence=evidence)
+        if all(found.refused != entries[0] for found in evidence):
+            kept = log.get(first).entry
+            before = log.hash_at(first - 1)
+            evidence.append(CommittedReplaced(sender, kept, entries[0], before, before))
+        return Received(Answer.IGNORED, evidence=tuple(evidence))
     if first <= log.last:
         log.truncate(first)
     log.append(logged)
     log.commit_to(min(append.commit, log.last))
-    return Received(Answer.MATCHED, log.last)
+    return Received(Answer.MATCHED, log.last, tuple(evidence))
+
+
+def _judge(
+    log: Log, proposals: Proposals, sender: NodeId, append: Append, entries: Sequence[Entry]
+) -> _Judged | None:
+    """Checks entries that this log does not hold, each on the one before, up to the first that is
+    not taken. None: they are no log that the leader of this term could have."""
+    judged = _Judged()
+    index, term = entries[0].index - 1, entries[0].term
+    previous_hash = log.hash_at(index)
+    for entry in entries:
+        foreign = entry.term == append.term and entry.proposer != sender
+        if foreign or not _continues(entry, index=index, term=term, append=append):
+            return None
+        index, term = entry.index, entry.term
+        verdict = proposals.check(entry, previous_hash)
+        judged.verdict = verdict
+        if verdict is Verdict.FORGED:
+            break
+        logged = Logged(entry, proposals.entry_hash(entry, previous_hash))
+        found = _signed_twice(log, logged, previous_hash)
+        if found is not None and (not judged.evidence or judged.evidence[-1].refused.term != term):
+            judged.evidence.append(found)
+        if verdict is Verdict.EARLY and entry.index > append.commit:
+            break
+        judged.logged.append(logged)
+        previous_hash = logged.hash
+    return judged
+
+
+def _signed_twice(log: Log, logged: Logged, previous_hash: bytes) -> Equivocation | None:
+    """What this log holds of the same leader and term that excludes an entry (A1).
+
+    That is another entry at its index, or one right after it that does not build on it. The
+    signatures of both are good.
+    """
+    entry = logged.entry
+    if entry.index > log.last or log.hash_at(entry.index) == logged.hash:
+        return None
+    for index in range(entry.index, min(entry.index + 1, log.last) + 1):
+        kept = log.get(index).entry
+        if (kept.term, kept.proposer) == (entry.term, entry.proposer):
+            return Equivocation(kept, entry, log.hash_at(index - 1), previous_hash)
+    return None
 
 
 class Following:
@@ -187,10 +213,9 @@ class Following:
     def receive_append(self, sender: NodeId, append: m.Append) -> None:
         """An append of the current term's leader."""
         received = receive_append(self._log, self._proposals, sender, append)
-        if received.evidence is not None:
-            self.evidence.append(received.evidence)
-            if received.answer is Answer.IGNORED:
-                self._distrusted_term = Term(append.term)
+        self.evidence += received.evidence
+        if received.evidence and received.answer is Answer.IGNORED:
+            self._distrusted_term = Term(append.term)
         match received.answer:
             case Answer.MATCHED:
                 self._acknowledge(sender, append.term, received.index)

@@ -94,7 +94,11 @@ class ReadState(msgspec.Struct, frozen=True):
 
 
 class Equivocation(msgspec.Struct, frozen=True):
-    """Two entries that one leader signed for one place; both signatures are good."""
+    """Two entries that one leader signed in one term and that exclude each other.
+
+    They are for one index, and differ or build on different logs; or `kept` is for the index after
+    `refused` and does not build on it. Both signatures are good, each over its previous hash.
+    """
 
     kept: Entry
     refused: Entry

@@ -45,7 +45,10 @@ class SignedText(Format, frozen=True):
 
 
 class ProposedTwice(Format, frozen=True, tag=1):
-    """One leader signed two proposals for one term and index: a proof against it."""
+    """One leader signed two proposals of one term that exclude each other: a proof against it.
+
+    They are for one index, or `kept` is for the index after `refused` and does not build on it.
+    """
 
     kept: SignedProposal
     refused: SignedProposal

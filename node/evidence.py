@@ -91,7 +91,10 @@ def _alarm(found: evidence.Evidence) -> Alarm:
     name = _accused(found).hex()[:16]
     match found:
         case evidence.ProposedTwice():
-            detail = f"node {name}… signed two proposals for Raft index {found.refused.index}"
+            index = found.refused.index
+            detail = (
+                f"node {name}… signed two logs in one term that part at or before index {index}"
+            )
         case evidence.CommittedReplaced():
             detail = f"node {name}… sent another entry for committed index {found.kept.index}"
         case evidence.SignedTwice():

@@ -36,9 +36,9 @@ ACCOUNTABILITY = (
         "a leader's second entry for one place is taken",
         "A1",
         (
-            "consensus.following:_meet_second",
-            "if entry.term == append.term or entry.index <= log.commit:",
-            "if entry.index <= log.commit:",
+            "consensus.following:_extend",
+            "if first <= log.last and log.last_term >= append.term:",
+            "if False:",
         ),
         mode="byzantine",
         temper="many elections",

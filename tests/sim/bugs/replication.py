@@ -63,7 +63,7 @@ REPLICATION = (
         "an append is believed without its previous entry",
         "§5.3",
         (
-            "consensus.following:_extend",
+            "consensus.following:_judge",
             "verdict = proposals.check(entry, previous_hash)",
             "verdict = Verdict.ACCEPT",
         ),
@@ -184,7 +184,7 @@ REPLICATION = (
         "P26",
         (
             "consensus.following:receive_append",
-            "if log.term_at(entry.index) != entry.term:",
+            "if not _holds(log, entry):",
             "if True:",
         ),
     ),

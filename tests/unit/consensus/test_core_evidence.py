@@ -162,6 +162,113 @@ def test_a1_an_early_second_proposal_is_evidence_as_well() -> None:
     assert len(node.evidence) == 1
 
 
+def by_turns(term: int) -> bytes:
+    """Who leads which term in these logs: A the first, B the second, C the third."""
+    return (A, B, C)[term - 1]
+
+
+FIRST = made(1, 1, 1, 3, by=by_turns)
+SECOND = [FIRST[0], *made(2, 2, 3, start=point(FIRST, 1), by=by_turns)]
+"""C signed the fourth entry of both, with the same data, on what two others proposed before."""
+
+
+def pair(index: int, other: int) -> Equivocation:
+    """What C signed at `index` of FIRST and at `other` of SECOND."""
+    return Equivocation(
+        FIRST[index - 1].entry,
+        SECOND[other - 1].entry,
+        FIRST[index - 2].hash,
+        SECOND[other - 2].hash,
+    )
+
+
+def test_a1_what_was_signed_twice_behind_another_conflict_is_kept_before_it_goes() -> None:
+    node = Node(B, log=FIRST, term=3)
+    sent = node.hear(A, appended(SECOND, term=4, previous=1))
+    assert node.evidence == [pair(4, 4)]
+    assert sent == [(A, m.AppendReply(4, 4, SECOND[3].hash))]
+    assert [node.raft.entry(index) for index in (1, 2, 3, 4)] == SECOND
+
+
+def test_a1_a_leader_that_takes_back_what_it_signed_replaces_nothing_and_is_left() -> None:
+    node = Node(B, log=FIRST, term=3)
+    assert node.hear(C, appended(SECOND, term=3, previous=1, commit=4)) == []
+    assert node.evidence == [pair(4, 4)]
+    assert (node.raft.entry(4), node.raft.commit_index) == (FIRST[3], 0)
+    assert node.hear(C, m.Heartbeat(3, 0, 0)) == []
+    assert node.hear(A, m.Heartbeat(4, 0, 0)) == [(A, m.HeartbeatReply(4, 0))]
+
+
+def test_a1_a_leader_takes_nothing_of_its_term_back_also_before_that_is_proved() -> None:
+    node = Node(B, log=FIRST, term=3)
+    assert node.hear(C, appended(SECOND, term=3, previous=1, last=2)) == []
+    assert (node.evidence, node.raft.entry(2), node.raft.last_index) == ([], FIRST[1], 4)
+    assert node.hear(C, m.Heartbeat(3, 0, 0)) == [(C, m.HeartbeatReply(3, 0))]
+    node.hear(C, appended(SECOND, term=3, previous=1))
+    assert node.evidence == [pair(4, 4)]
+
+
+@pytest.mark.parametrize("term", [3, 4])
+def test_a1_an_entry_on_which_the_next_does_not_build_is_evidence_by_itself(term: int) -> None:
+    node = Node(B, log=FIRST, term=3)
+    early = made(3, start=point(FIRST, 2), by=by_turns)
+    node.hear(C if term == 3 else A, m.Append(term, 2, 1, (early[0].entry,), 0))
+    kept, refused = FIRST[3].entry, early[0].entry
+    assert node.evidence == [Equivocation(kept, refused, FIRST[2].hash, FIRST[1].hash)]
+    assert node.raft.entry(3) == (FIRST[2] if term == 3 else early[0])
+
+
+def test_a1_one_piece_for_each_term_is_enough() -> None:
+    log = made(1, 2, 2, 3, 3, by=by_turns)
+    other = [log[0], *made(2, 2, 3, 3, data="x", start=point(log, 1), by=by_turns)]
+    node = Node(B, log=log, term=3)
+    node.hear(A, appended(other, term=4, previous=1))
+    assert [found.refused for found in node.evidence] == [other[1].entry, other[3].entry]
+
+
+def test_a1_two_that_led_one_term_have_each_signed_once() -> None:
+    other = [FIRST[0], *made(2, 2, 3, start=point(FIRST, 1), by=lambda term: B)]
+    node = Node(B, log=FIRST, term=3)
+    node.hear(A, appended(other, term=4, previous=1))
+    assert (node.evidence, node.raft.entry(4)) == ([], other[3])
+
+
+def test_a1_what_is_forged_behind_another_conflict_is_no_evidence() -> None:
+    forged = Entry(3, 4, b"x", C, b"forged")
+    node = Node(B, log=FIRST, term=3)
+    sent = node.hear(A, m.Append(4, 1, 1, (SECOND[1].entry, SECOND[2].entry, forged), 4))
+    assert sent == [(A, m.AppendReply(4, 3, SECOND[2].hash))]
+    assert (node.evidence, node.raft.last_index) == ([], 3)
+
+
+def test_a1_a_later_term_behind_a_committed_entry_is_evidence_beside_the_alarm() -> None:
+    node = Node(B, log=FIRST, term=3, commit=2)
+    assert node.hear(A, appended(SECOND, term=4, previous=1)) == []
+    before = FIRST[0].hash
+    replaced = CommittedReplaced(A, FIRST[1].entry, SECOND[1].entry, before, before)
+    assert node.evidence == [pair(4, 4), replaced]
+    assert [node.raft.entry(index) for index in (1, 2, 3, 4)] == FIRST
+
+
+def test_a1_what_two_leaders_of_one_term_signed_replaces_nothing_committed() -> None:
+    other = made(1, data="other", start=point(LOG, 1), by=lambda term: C)
+    node = Node(B, log=LOG, term=1, commit=2)
+    assert node.hear(C, m.Append(2, 1, 1, (other[0].entry,), 2)) == []
+    before = LOG[0].hash
+    assert node.evidence == [CommittedReplaced(C, LOG[1].entry, other[0].entry, before, before)]
+    assert node.raft.entry(2) == LOG[1]
+
+
+def test_a1_what_is_early_and_signed_twice_is_kept_and_replaces_nothing_yet() -> None:
+    soon = made(1, data="soon", start=point(LOG, 1))
+    node = Node(B, log=LOG, term=1)
+    (refused,) = of(m.AppendRefused, node.hear(C, m.Append(2, 1, 1, (soon[0].entry,), 0)))
+    assert refused.early and node.raft.entry(2) == LOG[1]
+    before = LOG[0].hash
+    assert node.evidence == [Equivocation(LOG[1].entry, soon[0].entry, before, before)]
+    assert len(node.hear(C, m.Heartbeat(2, 0, 0))) == 1
+
+
 def test_entries_that_are_forged_or_of_somebody_else_are_not_taken() -> None:
     node = Node(B, term=1)
     forged = Entry(1, 1, b"x", A, b"forged")
