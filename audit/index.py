@@ -91,6 +91,7 @@ class Index:
             self._opened.close()
             self._begin()
             raise
+        self._opened.check_named(parameters)
         return self._opened.ask(sql, parameters), tip
 
     def _read(self, database: Database, snapshot: Readable, tip: Tip) -> None:

@@ -141,6 +141,18 @@ QUESTIONS: dict[str, Question] = {
 }
 """By name, as `concordat audit ask` takes them."""
 
+NAMED: dict[str, str] = {
+    "dataset": "SELECT 1 FROM datasets WHERE dataset = $dataset",
+    "field": """SELECT 1 FROM grants g JOIN grant_versions v USING (grant_id)
+                WHERE g.dataset = $dataset AND list_contains(string_split(v.fields, ','), $field)
+                UNION ALL SELECT 1 FROM datasets
+                WHERE dataset = $dataset AND list_contains(string_split(fields, ','), $field)""",
+    "grant": "SELECT 1 FROM grants WHERE grant_id = $grant",
+    "department": "SELECT 1 FROM departments WHERE department = $department",
+    "actor": "SELECT 1 FROM records WHERE actor = $actor",
+}
+"""How to find what a parameter names: of what is not in the ledger, no rows would say too much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -215,11 +227,30 @@ class Database:
     def ask(self, sql: str, parameters: Mapping[str, str | int] | None = None) -> Answer:
         """A query's answer. Raises Unanswerable with DuckDB's words."""
         try:
+            self._check_one(sql)
             found = self._db.execute(sql, parameters or {})
             columns = tuple(column[0] for column in found.description or ())
             return Answer(columns, found.fetchall())
         except duckdb.Error as error:
             raise Unanswerable(str(error)) from None
+
+    def check_named(self, parameters: Mapping[str, str | int]) -> None:
+        """Everything that a question is about is in the ledger. Raises Unanswerable."""
+        for name, sql in NAMED.items():
+            if name in parameters:
+                wanted = {key: value for key, value in parameters.items() if f"${key}" in sql}
+                if not self.ask(sql, wanted).rows:
+                    raise Unanswerable(f"there is no {name} {parameters[name]} in this ledger")
+
+    def seal(self, output: Path | None = None) -> None:
+        """From now on no query reads or writes a file, but an answer saved in `output`."""
+        paths = [] if output is None else [_quoted(str(output))]
+        self._db.execute(f"SET allowed_paths = [{', '.join(paths)}]")
+        self._db.execute("SET enable_external_access = false")
+
+    def _check_one(self, sql: str) -> None:
+        if len(self._db.extract_statements(sql)) != 1:
+            raise Unanswerable("a query is one statement of SQL")
 
     def save_answer(
         self,
@@ -232,7 +263,11 @@ class Database:
         """A query's answer as a Parquet file; stated: its metadata. Raises Unanswerable."""
         said = ", ".join(f"{name}: {_quoted(value)}" for name, value in stated.items())
         try:
-            self._db.sql(sql, params=dict(parameters)).create("answer")
+            self._check_one(sql)
+            found = self._db.sql(sql, params=dict(parameters))
+            if found is None:
+                raise Unanswerable("this statement has no rows to save")
+            found.create("answer")
             self._db.execute(
                 f"COPY answer TO {_quoted(str(path))} (FORMAT parquet, KV_METADATA {{{said}}})"
             )

@@ -70,7 +70,19 @@ _DERIVED = (
 
 
 class Unreadable(Exception):
-    """The source cannot go on giving bytes."""
+    """The source cannot go on giving bytes. remedy: what to do now."""
+
+    remedy = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
+
+    def __init__(self, text: str, remedy: str | None = None) -> None:
+        super().__init__(text)
+        self.remedy = remedy or self.remedy
+
+
+class Unreachable(Unreadable):
+    """A running node does not answer."""
+
+    remedy = "Is the node running, and the address right? A copy of its data directory does too."
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from audit.sources.scratch_folder import ScratchFolder
 from audit.verify import STEPS, Audit, Level, Report, Source, Unreadable
 from audit.workers import Cluster, Cores
 from cli.client import node_options
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
+from cli.show import Failure, JsonOption, console, emit_json, unreadable
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
@@ -102,7 +102,7 @@ def verify(
                     quiet=as_json,
                 )
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except (MemoryDamaged, ProgressRefused) as error:
         raise Failure(str(error), error.remedy) from None
     if report.holds and report.certified is not None and level == "full" and not forget:

@@ -11,7 +11,7 @@ from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json, table
+from cli.show import Failure, JsonOption, console, emit_json, table, unreadable
 from ledger.errors import LedgerError
 
 
@@ -41,7 +41,7 @@ def clocks(
         with open_ledger(target, token) as source:
             found = list(readings(source, signatories_in(genesis, [source])))
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."

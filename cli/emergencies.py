@@ -11,7 +11,7 @@ from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
+from cli.show import Failure, JsonOption, console, emit_json, unreadable
 from contracts.grants import Act, Grant
 from ledger.errors import LedgerError
 
@@ -35,7 +35,7 @@ def emergencies_command(
         with open_ledger(target, token) as source:
             found = emergencies(source, genesis)
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."

@@ -11,7 +11,7 @@ from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
+from cli.show import Failure, JsonOption, console, emit_json, unreadable
 
 
 @click.command()
@@ -44,7 +44,7 @@ def export(target: str, genesis_path: Path, output: Path, url: str, token: str |
                 path.write_bytes(data)
                 count += 1
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except Unexportable as error:
         raise Failure(str(error), error.remedy) from None
     except OSError as error:
@@ -81,7 +81,7 @@ def consistency(
                 else ()
             )
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     if path and old_size & (old_size - 1) == 0:
         path = path[1:]
     hashes = [base64.b64encode(digest).decode("ascii") for digest in path]

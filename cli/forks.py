@@ -17,7 +17,7 @@ from audit.sources.opening import OldCheckpoint, is_live, open_ledger, read_chec
 from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis, show_convicted, write_new
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
+from cli.show import Failure, JsonOption, console, emit_json, unreadable
 from ledger.checkpoints import contradict
 from ledger.errors import Malformed
 from ledger.signatures import self_test
@@ -102,7 +102,7 @@ def _sides(
             else:
                 sides.append(read_checkpoint(Path(target)))
         except Unreadable as error:
-            raise Failure(f"{target}: {error}", UNREADABLE) from None
+            raise unreadable(error, target) from None
     return sides
 
 
@@ -122,7 +122,7 @@ def _compared(sides: list[Readable | OldCheckpoint]) -> dict[str, Any]:
             return {"relation": place(other.checkpoint, one), "checkpoint": _shown(other)}
         return _facts(compare(one, other))
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
 
 
 def _two_checkpoints(one: OldCheckpoint, other: OldCheckpoint) -> Relation:
@@ -204,7 +204,7 @@ def blame_command(
             signatories = signatories_in(genesis, stores)
             found = blame(signatories, genesis.ledger_id, stores, more=more)
         except Unreadable as error:
-            raise Failure(str(error), UNREADABLE) from None
+            raise unreadable(error) from None
     if not found:
         if as_json:
             emit_json({"departments": [], "vouched": [], "accused": []})

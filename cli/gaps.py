@@ -9,7 +9,7 @@ from audit.proofs.check import moment
 from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
 from cli.client import node_options
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
+from cli.show import Failure, JsonOption, console, emit_json, unreadable
 from ledger.errors import LedgerError
 
 
@@ -35,7 +35,7 @@ def gaps(target: str, grace_minutes: int, url: str, token: str | None, as_json: 
         with open_ledger(target, token) as source:
             found = reconcile(source, grace_ms=60_000 * grace_minutes)
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."

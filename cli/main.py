@@ -27,9 +27,10 @@ from cli.policies import policies_command, policy
 from cli.proofs import check, prove
 from cli.questions import ask, sql, tables_command
 from cli.sharing import dataset, exchange, node
+from cli.show import Guarded
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Guarded, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="concordat-ledger")
 def main() -> None:
     """Data sharing between departments, with a ledger that anyone can check.

@@ -10,7 +10,7 @@ from audit.sources.opening import open_ledger
 from audit.verify import Unreadable
 from cli.client import connect, node_options
 from cli.proofs import ExistingFile, GenesisOption, read_genesis
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json, table
+from cli.show import Failure, JsonOption, console, emit_json, table, unreadable
 from cli.writing import Writer, writes
 from ledger.errors import LedgerError
 
@@ -92,7 +92,7 @@ def policies_command(
         with open_ledger(target, token) as source:
             found = automatic_decisions(source, genesis)
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."

@@ -15,7 +15,7 @@ from audit.sources.opening import open_ledger
 from audit.sources.replayed import ReplayedSource
 from audit.verify import Unreadable
 from cli.client import node_options
-from cli.show import UNREADABLE, Failure, JsonOption, console, emit_json
+from cli.show import Failure, JsonOption, console, emit_json, unreadable
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
 from ledger.signatures import self_test
@@ -114,7 +114,7 @@ def prove(
     except Unprovable as error:
         raise Failure(str(error), error.remedy) from None
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     write_new(output, data)
     height = prover.certificate.height
     console.print(f"{output}: {len(data)} bytes, as of height {height}", markup=False)
@@ -194,7 +194,25 @@ def check_file(
         return check_tlog_proof(data, Trust(genesis, voters))
     if data.startswith(EVIDENCE_START):
         return check_evidence(data, genesis)
+    for start, what, remedy in _NO_PROOFS:
+        if data.startswith(start):
+            raise ProofRefused("file", f"it is {what} and no proof", remedy=remedy)
     return check_proof(data, genesis, voters)
+
+
+_NO_PROOFS = (
+    (
+        b'{\n "format": "concordat/voters/1"',
+        "a voter chain",
+        "Give it with --voters, and the proof as FILE.",
+    ),
+    (
+        b'{\n  "concordat": "genesis',
+        "a genesis file",
+        "Give it with --genesis, and the proof as FILE.",
+    ),
+)
+"""How files begin that come with proofs and are mistaken for them; what each is; what to do."""
 
 
 def show_convicted(convicted: Convicted) -> None:

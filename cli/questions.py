@@ -1,6 +1,7 @@
 """`concordat audit ask`, `sql` and `tables`: questions about a ledger."""
 
 import csv
+import math
 import re
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from audit.verify import Source, Unreadable
 from cli.audit import verify_source
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis, write_new
-from cli.show import UNREADABLE, Failure, console, emit_json, errors, table
+from cli.show import Failure, console, emit_json, errors, table, unreadable
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile
 
@@ -58,6 +59,9 @@ OutputOption = click.option(
 
 LIMITS = {"memory_limit": "1GB"}
 """Of the database; beyond it DuckDB uses the disk."""
+
+DAYS_MAX = 36_500
+"""Limit of how far ahead `expiring` looks."""
 
 REEXECUTED = "every leaf up to this height was executed again; signatures were not judged"
 """What an answer without proof rests on."""
@@ -108,7 +112,7 @@ def _source(target: str, token: str | None) -> Iterator[Source]:
         with open_ledger(target, token) as source:
             yield source
     except Unreadable as error:
-        raise Failure(str(error), UNREADABLE) from None
+        raise unreadable(error) from None
     except LedgerError as error:
         raise Failure(
             f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
@@ -123,7 +127,13 @@ def _source(target: str, token: str | None) -> Iterator[Source]:
 @click.option("--grant", help="A grant's id, for timeline.")
 @click.option("--department", help="A short name, for activity.")
 @click.option("--actor", help="A pseudonymous name, for official.")
-@click.option("--days", default="30", show_default=True, help="For expiring.")
+@click.option(
+    "--days",
+    type=click.IntRange(min=0, max=DAYS_MAX),
+    default=30,
+    show_default=True,
+    help="For expiring.",
+)
 @click.option("--from", "from_ms", type=MomentType(), help="First day or moment, in UTC.")
 @click.option("--to", "to_ms", type=MomentType(), help="First day or moment after it, in UTC.")
 @click.option(
@@ -146,7 +156,7 @@ def ask(
     output: Path | None,
     url: str,
     token: str | None,
-    **given: str | None,
+    **given: str | int | None,
 ) -> None:
     """Answer one of the QUESTIONs that auditors ask about the ledger in TARGET.
 
@@ -182,7 +192,7 @@ class Found:
 
 
 def _parameters(
-    name: str, asked: Question, given: Mapping[str, str | None], *period: int | None
+    name: str, asked: Question, given: Mapping[str, str | int | None], *period: int | None
 ) -> dict[str, str | int]:
     parameters: dict[str, str | int] = {}
     for parameter in asked.parameters:
@@ -314,7 +324,9 @@ def _answer(
     complete: str,
 ) -> None:
     tables, database = found.tables, found.database
+    database.seal(output)
     try:
+        database.check_named(parameters)
         if output is None:
             show_answer(title, tables, database.ask(query, parameters), form, complete)
             return
@@ -341,7 +353,13 @@ def show_answer(
     """
     of = stated(tables)
     if form == "json":
-        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        rows = [
+            {
+                column: _for_programs(value)
+                for column, value in zip(answer.columns, row, strict=True)
+            }
+            for row in answer.rows
+        ]
         emit_json({"question": title, **of, "complete": complete, "rows": rows})
         return
     words = (
@@ -363,6 +381,17 @@ def show_answer(
         ],
     )
     console.print(words, markup=False)
+
+
+def _for_programs(value: Any) -> Any:
+    """Whatever SQL can answer, as JSON has it; what JSON lacks is written out as text."""
+    if isinstance(value, dict):
+        return {str(key): _for_programs(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_programs(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value
 
 
 def _for_people(column: str, value: Any) -> Any:

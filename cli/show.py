@@ -1,5 +1,6 @@
 """How answers are shown: tables for people, one JSON value for programs."""
 
+import errno
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,13 +10,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from audit.verify import Unreachable, Unreadable
+from ledger.errors import LedgerError
+
 JsonOption = click.option("--json", "as_json", is_flag=True, help="One JSON value instead.")
 
 WIDTH_MAX = 1_000
 """Limit of a table's columns of text, where the output is no screen."""
-
-UNREADABLE = "Name the directory of a stopped node or a copy, or a running node's URL and --token."
-"""What to do about an auditor's target that cannot be read."""
 
 console = Console(highlight=False, soft_wrap=True)
 _unbounded = Console(highlight=False, width=WIDTH_MAX)
@@ -33,6 +34,33 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """To standard error."""
         errors.print(f"error: {self.message}\n  what to do: {self.remedy}", markup=False)
+
+
+def unreadable(error: Unreadable, target: str | None = None) -> Failure:
+    """The error of an auditor's target that cannot be read, named if several were given."""
+    text = str(error) if target is None or str(error).startswith(target) else f"{target}: {error}"
+    return Failure(text, error.remedy, exit_code=3 if isinstance(error, Unreachable) else 1)
+
+
+class Guarded(click.Group):
+    """A group whose commands end with a word on what to do, whatever the machine refuses them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that was named. Raises Failure."""
+        try:
+            return super().invoke(ctx)
+        except Unreadable as error:
+            raise unreadable(error) from None
+        except LedgerError as error:
+            raise Failure(str(error), error.remedy) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            text = error.strerror or str(error)
+            raise Failure(
+                text if error.filename is None else f"{error.filename}: {text}",
+                "Check the path, who may read and write there, and the space that is left.",
+            ) from None
 
 
 def emit_json(value: Any) -> None:
@@ -67,4 +95,4 @@ def _text(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
-    raise TypeError(f"{type(value)} has no JSON")
+    return str(value)

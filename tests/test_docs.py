@@ -115,6 +115,15 @@ def test_meanings_and_remedies_are_those_of_the_source() -> None:
             assert f"| {explanation.meaning} | {explanation.remedy} |" in text, code
 
 
+def test_every_error_that_ends_an_audit_is_listed() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "audit").rglob("*.py"))
+    ends = r"^class ([A-Z]\w*)\((?:Exception|LedgerError|Unreadable)\):"
+    found = set(re.findall(ends, source, re.MULTILINE)) - {"Behind"}
+    assert {"Unreachable", "ProgressRefused"} <= found
+    rows = re.findall(r"^\| `(\w+)` \(", part(read("ERRORS.md"), "Audit errors"), re.MULTILINE)
+    assert sorted(rows) == sorted(found)
+
+
 def test_statuses_are_those_of_the_source() -> None:
     listed = part(read("ERRORS.md"), "Problems")
     for code, kind in PROBLEMS.items():

@@ -243,8 +243,8 @@ def _record_in(checkpoint: Checkpoint, part: RecordPart) -> Shown:
     }
     return (
         f"Record {record_id} is in the ledger, at leaf {part.leaf_index}.",
-        f"It is a {header.kind} by {header.department} (actor {header.actor}), signed with the "
-        f"key {header.key.hex()} and dated {moment(header.created_ms)}.",
+        f"Its kind is {header.kind}, by {header.department} (actor {header.actor}), signed with "
+        f"the key {header.key.hex()} and dated {moment(header.created_ms)}.",
     ), facts
 
 

@@ -14,7 +14,7 @@ import msgspec
 import plyvel
 
 from audit.signed import PROPOSALS_MAX
-from audit.verify import Unreadable
+from audit.verify import Unreachable, Unreadable
 from ledger import store_keys
 
 PAGE_LEAVES = 5_000
@@ -41,18 +41,27 @@ class LiveSource:
         self._folder = Path(tempfile.mkdtemp(prefix="concordat-audit-"))
         self._db: Any = plyvel.DB(str(self._folder), create_if_missing=True)
         try:
-            with httpx2.Client(
+            self._read(url, token, first=first, statements=statements)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, url: str, token: str, *, first: int, statements: bool) -> None:
+        try:
+            http = httpx2.Client(
                 base_url=url.rstrip("/").removesuffix("/v1"),
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=TIMEOUT_S,
                 trust_env=False,
-            ) as http:
-                self._fetch(http, first)
-                if statements:
-                    self._fetch_statements(http)
-        except BaseException:
-            self.close()
-            raise
+            )
+        except (httpx2.InvalidURL, UnicodeEncodeError) as error:
+            raise Unreadable(
+                f"{url} or the token is none: {error}", "Write http://HOST:PORT and an ASCII token."
+            ) from None
+        with http:
+            self._fetch(http, first)
+            if statements:
+                self._fetch_statements(http)
 
     def __enter__(self) -> "LiveSource":
         return self
@@ -86,9 +95,11 @@ class LiveSource:
             try:
                 answer = http.get("/v1/ledger/statements", params={"after": after})
                 if answer.status_code != 200:
-                    raise Unreadable(f"the node answers with status {answer.status_code}")
+                    raise _refused(answer.status_code)
                 pairs = _PAIRS.decode(answer.content)
                 following = answer.headers["Concordat-Next"]
+            except httpx2.TransportError as error:
+                raise _unreachable(http, error) from None
             except (httpx2.HTTPError, msgspec.MsgspecError, KeyError) as error:
                 raise Unreadable(f"the node does not show its statements: {error}") from None
             for key, value in pairs:
@@ -112,12 +123,33 @@ class LiveSource:
         try:
             answer = http.get("/v1/ledger/entries", params={"start": start, "count": count})
             if answer.status_code != 200:
-                raise Unreadable(f"the node answers with status {answer.status_code}")
+                raise _refused(answer.status_code)
             pairs = _PAIRS.decode(answer.content)
             following = int(answer.headers["Concordat-Next"])
+        except httpx2.TransportError as error:
+            raise _unreachable(http, error) from None
         except (httpx2.HTTPError, msgspec.MsgspecError, KeyError, ValueError) as error:
             raise Unreadable(f"the node does not give its ledger: {error}") from None
         with self._db.write_batch() as writes:
             for key, value in pairs:
                 writes.put(key, value)
         return following
+
+
+def _unreachable(http: httpx2.Client, error: httpx2.TransportError) -> Unreachable:
+    return Unreachable(f"{http.base_url} cannot be reached: {error or type(error).__name__}")
+
+
+def _refused(status: int) -> Unreadable:
+    """What a status other than 200 means for who asks for a ledger."""
+    known = {
+        401: ("it does not know this token", "Give a token of this very node, with --token."),
+        403: (
+            "this token may not read the whole ledger",
+            "Ask for one of an auditor: `concordat-node token add`.",
+        ),
+        404: ("it has no ledger at this address", "Is this a node's URL?"),
+    }
+    words, remedy = known.get(status, ("", "See `/readyz` of the node, and try again."))
+    text = f"the node answers with status {status}"
+    return Unreadable(f"{text}: {words}" if words else text, remedy)

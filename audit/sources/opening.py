@@ -43,17 +43,24 @@ def open_ledger(
     """
     if not is_live(target):
         if not Path(target).is_dir():
-            raise Unreadable(f"{target} is neither a directory nor a node's URL")
+            there = Path(target).exists()
+            what = "neither a directory nor a node's URL" if there else "not there"
+            raise Unreadable(f"{target} is {what}")
         if (Path(target) / "checkpoint").is_file():
             return ExportSource(Path(target))
         return DirectorySource(Path(target))
     if token is None:
-        raise Unreadable(f"{target} asks for an auditor's token: give --token")
+        raise Unreadable(
+            f"{target} asks for an auditor's token",
+            "Give --token or set CONCORDAT_TOKEN; `concordat-node token add` makes one.",
+        )
     if token.startswith("@"):
         try:
             token = Path(token[1:]).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise Unreadable(f"the token's file cannot be read: {error.strerror}") from None
+            raise Unreadable(
+                f"the token's file {token[1:]} cannot be read: {error.strerror}", "Check the path."
+            ) from None
     return LiveSource(target, token, statements=statements, first=first)
 
 
