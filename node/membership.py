@@ -42,9 +42,11 @@ class Membership:
         return True
 
     def shown(self, node: NodeId, height: int) -> None:
-        """A node has sent a certificate of that height; only whether it has left hangs on it."""
-        if node in self._left:
-            self._shown[node] = max(height, self._shown.get(node, 0))
+        """A member has sent a certificate of that height; only whether it has left hangs on it.
+
+        It may be ahead of this node's execution: one that leaves says so once, and is gone.
+        """
+        self._shown[node] = max(height, self._shown.get(node, 0))
 
     def certified(self) -> bool:
         """Blocks were certified or certificates shown; whether somebody is refused from now on."""
