@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from ledger.errors import Malformed
+from ledger.recent import Recent
 from ledger.tree import NodeReader, leaf_hash, root_of
 from ledger.types import HASH_BYTES, LeafIndex, TreeSize
 
@@ -24,6 +25,12 @@ StoredTile: TypeAlias = Callable[[int, int], bytes]
 
 StoredLeaf: TypeAlias = Callable[[LeafIndex], bytes]
 """Leaf index → the leaf's data."""
+
+TileRoots: TypeAlias = Recent[tuple[int, int], bytes]
+"""(level, index) → the root over that full tile."""
+
+TILE_ROOTS_MAX = 4_096
+"""Limit of the tile roots that are kept: a proof asks for at most 255 a level."""
 
 
 class RightEdge:
@@ -94,13 +101,25 @@ def hashes_of(tile: bytes) -> list[bytes]:
     return [tile[place : place + HASH_BYTES] for place in range(0, len(tile), HASH_BYTES)]
 
 
-def node_reader(size: TreeSize, *, leaf: StoredLeaf, tile: StoredTile) -> NodeReader:
+def node_reader(
+    size: TreeSize, *, leaf: StoredLeaf, tile: StoredTile, roots: TileRoots | None = None
+) -> NodeReader:
     """Reads the roots of complete subtrees of a stored tree with `size` leaves.
 
     What lies in a full tile is hashed up from that tile; what does not, from the leaves or the
     tiles below. Tiles are read once each per reader, so one serves one proof or a few.
+    roots: those of full tiles of this very tree that other readers met; for this one to use and to
+    add to. Without them a proof hashes up to 255 tiles a level.
     """
     seen: dict[tuple[int, int], list[bytes]] = {}
+
+    def root(level: int, index: int) -> bytes:
+        known = None if roots is None else roots.get((level, index))
+        if known is None:
+            known = tile_root(tile(level, index))
+            if roots is not None:
+                roots.put((level, index), known)
+        return known
 
     def hashes(level: int, index: int) -> list[bytes]:
         known = seen.get((level, index))
@@ -112,7 +131,7 @@ def node_reader(size: TreeSize, *, leaf: StoredLeaf, tile: StoredTile) -> NodeRe
             elif level == 0:
                 known = [leaf_hash(leaf(LeafIndex(at))) for at in range(begin, end)]
             else:
-                known = [tile_root(tile(level - 1, at)) for at in range(begin, end)]
+                known = [root(level - 1, at) for at in range(begin, end)]
             seen[(level, index)] = known
         return known
 

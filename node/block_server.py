@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from ledger import store_keys
 from ledger.certificates import Certificate, parse_certificate
+from ledger.recent import Recent
 from ledger.records import record_bytes
-from ledger.tiles import node_reader
+from ledger.tiles import TILE_ROOTS_MAX, TileRoots, node_reader
 from ledger.tree import NodeReader, consistency_proof
 from ledger.types import Height, LeafIndex, NodeId, TreeSize
 from node.chain import Chain
@@ -34,6 +35,7 @@ class BlockServer:
         self._target: Certificate | None = None
         self._target_from = 0
         self._nodes: NodeReader | None = None
+        self._roots: TileRoots = Recent(TILE_ROOTS_MAX)
 
     def tick(self) -> None:
         """A tick has passed: everyone may ask again."""
@@ -81,7 +83,10 @@ class BlockServer:
             return None
         self._target, self._target_from = chosen, height
         self._nodes = node_reader(
-            TreeSize(chosen.tree_size), leaf=self._chain.leaf, tile=self._chain.tile
+            TreeSize(chosen.tree_size),
+            leaf=self._chain.leaf,
+            tile=self._chain.tile,
+            roots=self._roots,
         )
         return chosen
 

@@ -30,7 +30,9 @@ from ledger.certificates import Certificate
 from ledger.codec import encode
 from ledger.errors import LedgerError, Malformed
 from ledger.genesis import GenesisFile, parse_genesis_file
+from ledger.recent import Recent
 from ledger.signatures import self_test, verify
+from ledger.tiles import TILE_ROOTS_MAX, TileRoots
 from node import ports
 from node.checking import Checker, Results
 from node.config import Config
@@ -92,7 +94,10 @@ class Unknown:
 
 
 class Node:
-    """One running node. `start`, then use, then `stop`; `failed` is set if it had to end itself."""
+    """One running node. `start`, then use, then `stop`; `failed` is set if it had to end itself.
+
+    tile_roots: of the ledger's full tiles, as proofs have met them; from any thread.
+    """
 
     def __init__(self, config: Config) -> None:
         """Loads keys, genesis and store. Raises NodeError and LedgerError with what to do."""
@@ -104,6 +109,7 @@ class Node:
         self.department = config.node.department
         self.clock = SystemClock()
         self.store = LevelStore(config.path(config.node.data))
+        self.tile_roots: TileRoots = Recent(TILE_ROOTS_MAX)
         self._keys = config.path(config.node.keys)
         self._watermark = WatermarkFile(self._keys / "watermark")
         self.alarms: list[str] = []

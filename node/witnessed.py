@@ -157,7 +157,7 @@ class Witnessed:
         proof: Sequence[bytes] = ()
         if 0 < old < certificate.tree_size:
             size = TreeSize(certificate.tree_size)
-            nodes = stored_nodes(self._node.store, size)
+            nodes = stored_nodes(self._node.store, size, self._node.tile_roots)
             proof = consistency_proof(nodes, old_size=TreeSize(old), new_size=size)
         return AddCheckpoint(old, tuple(proof), note).to_bytes()
 

@@ -78,7 +78,9 @@ def log_tile(
     """Hashes of a level, 256 to a full tile."""
     first, width = _place(service, level, index)
     with snapshot_of(service) as view:
-        nodes = stored_nodes(view.reader, TreeSize((first + width) << (TILE_HEIGHT * level)))
+        nodes = stored_nodes(
+            view.reader, TreeSize((first + width) << (TILE_HEIGHT * level)), service.node.tile_roots
+        )
         hashes = [nodes(TILE_HEIGHT * level, at) for at in range(first, first + width)]
     return Response(b"".join(hashes), media_type=BYTES_TYPE, headers=_FOR_EVER)
 
@@ -111,7 +113,7 @@ def consistency(
     if not old <= new <= size:
         raise Problem("not-found", f"old ≤ new ≤ {size}, the certified size, is not so")
     with snapshot_of(service) as view:
-        nodes = stored_nodes(view.reader, TreeSize(new))
+        nodes = stored_nodes(view.reader, TreeSize(new), service.node.tile_roots)
         proof = consistency_proof(nodes, old_size=TreeSize(old), new_size=TreeSize(new))
     hashes = [base64.b64encode(digest).decode("ascii") for digest in proof]
     return ConsistencyView(old_size=old, new_size=new, hashes=hashes)
@@ -162,9 +164,8 @@ def cose_receipt(service: ServiceDep, _: Reader, record_id: Annotated[Hex32, Pat
         if index is None or index >= certificate.tree_size:
             raise Problem("not-found", f"there is no certified record {record_id}")
         size = TreeSize(certificate.tree_size)
-        path = inclusion_proof(
-            stored_nodes(view.reader, size), leaf_index=LeafIndex(index), tree_size=size
-        )
+        nodes = stored_nodes(view.reader, size, service.node.tile_roots)
+        path = inclusion_proof(nodes, leaf_index=LeafIndex(index), tree_size=size)
     identity = service.node.identity
     receipt = make_receipt(
         identity.sign_publication,

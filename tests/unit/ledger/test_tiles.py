@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from ledger.errors import Malformed
 from ledger.proofs import check_consistency, check_inclusion
+from ledger.recent import Recent
 from ledger.tiles import (
+    TILE_ROOTS_MAX,
     RightEdge,
+    TileRoots,
     encode_entries,
     entries_path,
     hashes_of,
@@ -82,6 +85,28 @@ def test_proofs_read_from_tiles_check_at_every_size(stored: Stored, size: int, d
         new_root=root,
         proof=consistency_proof(read, old_size=old, new_size=TreeSize(size)),
     )
+
+
+def test_a_full_tile_whose_root_is_known_is_not_read_again(stored: Stored) -> None:
+    read: list[tuple[int, int]] = []
+
+    def tile(level: int, index: int) -> bytes:
+        read.append((level, index))
+        return stored.tile(level, index)
+
+    roots: TileRoots = Recent(TILE_ROOTS_MAX)
+    size = TreeSize(20_000)
+    proofs = [
+        inclusion_proof(
+            node_reader(size, leaf=stored.leaf, tile=tile, roots=known),
+            leaf_index=LeafIndex(19_999),
+            tree_size=size,
+        )
+        for known in (None, roots, roots)
+    ]
+    tiles = [(0, index) for index in range(20_000 // 256)]
+    assert read == tiles * 2, "without known roots, and before any is known"
+    assert proofs[0] == proofs[1] == proofs[2]
 
 
 def test_a_subtree_that_is_not_complete_cannot_be_read(stored: Stored) -> None:
