@@ -8,8 +8,8 @@ needs (signature checks, synced writes), so a figure can be read as a ratio to t
 they are installed, other systems with clients of their own on the same work. Nothing fails for
 being slow: speed is reported here and asserted nowhere.
 
-Modules: `wire` a plain HTTP client · `machine` what processes and primitives cost · `cluster` the
-nodes · `drive` clients and times · `measure` a figure · `report` tables and JSON · `records`,
-`bulk`, `ledgers` workloads · `others` peers · `profiled` a node under a profiler. `__main__` names
-the workloads.
+Modules: `wire` a plain HTTP client · `machine` what processes and primitives cost · `traffic` what
+goes between processes · `cluster` the nodes · `drive` clients and times · `measure` a figure ·
+`report` tables and JSON · `records`, `bulk`, `exchanges`, `reading`, `growth`, `ledgers` workloads
+· `others` peers · `profiled` a node under a profiler. `__main__` names the workloads.
 """

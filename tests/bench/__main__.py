@@ -1,15 +1,22 @@
-"""`python -m bench`: runs workloads and reports; see the package."""
+"""`python -m bench`: runs workloads and reports; see the package.
 
+A workload that fails is reported and the others go on; the exit code is 1 then. What was measured
+so far is in the JSON file after each workload.
+"""
+
+import shutil
 import signal
 import sys
 import tempfile
+import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from bench import bulk, ledgers, others, records
+from bench import bulk, exchanges, growth, ledgers, others, reading, records
 from bench.machine import Primitives, primitives
 from bench.report import Figure, Report
 from bench.settings import QUICK, Settings
@@ -21,9 +28,14 @@ WORKLOADS: dict[str, Workload] = {
     "b": records.throughput,
     "c": bulk.signed_records,
     "d": bulk.receipts,
+    "e": exchanges.exchanges,
+    "f": exchanges.approvals,
+    "g": reading.reads,
     "etcd": others.etcd,
     "h": ledgers.verification,
     "i": ledgers.restarts,
+    "j": growth.growth,
+    "k": growth.sizes,
 }
 
 
@@ -40,11 +52,27 @@ def main(quick: bool, workload: str | None, json_path: Path | None, profile: Pat
         base = Path(folder)
         report = Report(primitives(base / "primitives"))
         for name in sorted(WORKLOADS) if workload is None else [workload]:
-            click.echo(f"workload {name}: {(WORKLOADS[name].__doc__ or '').strip()}")
-            report.figures += WORKLOADS[name](base / name, settings, report.primitives)
+            _run(name, base / name, settings, report)
+            if json_path is not None:
+                report.write(json_path)
     report.show()
-    if json_path is not None:
-        report.write(json_path)
+    if report.failures:
+        sys.exit(1)
+
+
+def _run(name: str, folder: Path, settings: Settings, report: Report) -> None:
+    click.echo(f"workload {name}: {(WORKLOADS[name].__doc__ or '').strip()}")
+    began = time.monotonic()
+    try:
+        report.figures += WORKLOADS[name](folder, settings, report.primitives)
+    except Exception as error:  # noqa: BLE001 - the others are worth having all the same
+        traceback.print_exc()
+        first = error
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        report.failures[name] = f"{type(first).__name__}: {first}"
+    shutil.rmtree(folder, ignore_errors=True)
+    click.echo(f"workload {name} took {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -78,11 +78,11 @@ def receipts(folder: Path, settings: Settings, primitives: Primitives) -> list[F
     """d: one stream of bulk receipts as MessagePack."""
     with nodes(folder, settings) as cluster:
         publish(cluster)
-        grant_id = _granted(cluster)
+        grant_id = granted(cluster)
         return [asyncio.run(_streams(cluster, settings, grant_id))]
 
 
-def _granted(cluster: Nodes) -> str:
+def granted(cluster: Nodes) -> str:
     """A grant of the second department's dataset to the first; the second is the provider."""
     consumer, provider = (cluster.cluster[name].client("steward") for name in cluster.names[:2])
     now_ms = time.time_ns() // 1_000_000
@@ -107,15 +107,10 @@ def _granted(cluster: Nodes) -> str:
 
 async def _streams(cluster: Nodes, settings: Settings, grant_id: str) -> Figure:
     connection = cluster.connection(1)
-    streams = deque([_stream(grant_id)])
+    streams = deque([stream(grant_id)])
 
     async def one(_number: int) -> int:
-        body = streams.popleft() if streams else _stream(grant_id)
-        answer = await connection.request(
-            "POST", "/v1/bulk/receipts", body, content_type="application/msgpack"
-        )
-        if answer.status != 200 or answer.json()["accepted"] != STREAM_RECEIPTS:
-            raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+        await post_stream(connection, streams.popleft() if streams else stream(grant_id))
         return STREAM_RECEIPTS
 
     return await measured(
@@ -129,15 +124,25 @@ async def _streams(cluster: Nodes, settings: Settings, grant_id: str) -> Figure:
     )
 
 
+async def post_stream(connection: Connection, body: bytes) -> None:
+    """Posts a stream of receipts; anything but all of them certified ends the bench."""
+    answer = await connection.request(
+        "POST", "/v1/bulk/receipts", body, content_type="application/msgpack"
+    )
+    if answer.status != 200 or answer.json()["accepted"] != STREAM_RECEIPTS:
+        raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+
+
 def _refill(streams: deque[bytes], grant_id: str, settings: Settings) -> Callable[[], None]:
     def refill() -> None:
         while len(streams) < max(2, int(settings.seconds)):
-            streams.append(_stream(grant_id))
+            streams.append(stream(grant_id))
 
     return refill
 
 
-def _stream(grant_id: str) -> bytes:
+def stream(grant_id: str) -> bytes:
+    """STREAM_RECEIPTS receipts under a grant, as a request's body."""
     entries = []
     for _ in range(STREAM_RECEIPTS):
         drawn = os.urandom(16).hex()

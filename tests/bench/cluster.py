@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 
 from bench.machine import Usage, usage
 from bench.settings import Settings
+from bench.traffic import sent_bytes
 from bench.wire import Connection
 from cli.demo.cluster import Cluster
 from ledger.codec import encode
@@ -85,6 +86,17 @@ class Nodes:
         """Synced writes of all nodes so far."""
         return sum(self.metrics(name)["concordat_batches_written"] for name in self.names)
 
+    def wire_bytes(self) -> int | None:
+        """Bytes between the nodes so far, TLS included; None if it cannot be known."""
+        return sent_bytes({each.rpc_port for each in self.cluster.departments.values()})
+
+    def stored_bytes(self) -> int:
+        """Bytes in the largest node's store now."""
+        return max(
+            sum(file.stat().st_size for file in (each.folder / "data").rglob("*"))
+            for each in self.cluster.departments.values()
+        )
+
     def metrics(self, name: str) -> dict[str, float]:
         """A node's metrics."""
         client = self.cluster[name].client("operator")
@@ -94,7 +106,12 @@ class Nodes:
 
 
 @contextmanager
-def nodes(folder: Path, settings: Settings) -> Iterator[Nodes]:
+def nodes(
+    folder: Path,
+    settings: Settings,
+    *,
+    before_start: Callable[[Cluster], None] = lambda _: None,
+) -> Iterator[Nodes]:
     """A founded, running cluster; everything that it started ends with it."""
     titles = {name: f"Bureau of {name.title()}" for name in NAMES[: settings.nodes]}
     cluster = Cluster(folder, titles)
@@ -105,6 +122,7 @@ def nodes(folder: Path, settings: Settings) -> Iterator[Nodes]:
             department.launcher = (sys.executable, "-m", "bench.profiled", str(profile))
     try:
         cluster.found()
+        before_start(cluster)
         cluster.start()
         yield Nodes(cluster, profiled=settings.profile is not None)
     finally:

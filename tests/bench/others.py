@@ -25,6 +25,7 @@ from bench.machine import Primitives, Usage, usage
 from bench.measure import measured
 from bench.report import Figure
 from bench.settings import Settings
+from bench.traffic import sent_bytes
 from bench.wire import Connection
 from cli.demo.cluster import free_ports
 
@@ -97,6 +98,10 @@ class Etcd:
     def syncs(self) -> float | None:
         """Synced writes so far; unknown."""
         return None
+
+    def wire_bytes(self) -> int | None:
+        """Bytes between the processes so far; None if it cannot be known."""
+        return sent_bytes(self._peer.values())
 
     def _ask(self, http: httpx2.Client, name: str, path: str, body: dict[str, str]) -> dict:
         answer = http.post(f"http://127.0.0.1:{self._client[name]}{path}", json=body)

@@ -43,7 +43,7 @@ def _measure(
     with nodes(folder, settings) as cluster:
         publish(cluster)
         for count in clients:
-            figures.append(asyncio.run(_at(cluster, settings, primitives, name, count)))
+            figures.append(asyncio.run(clients_at(cluster, settings, primitives, name, count)))
     return figures
 
 
@@ -82,9 +82,10 @@ def request_of(cluster: Nodes, number: int) -> bytes:
     return cluster.record(author, "grant.request", body)
 
 
-async def _at(
+async def clients_at(
     cluster: Nodes, settings: Settings, primitives: Primitives, name: str, clients: int
 ) -> Figure:
+    """A figure of workload `name`: this many clients, one record a request."""
     connections = [cluster.connection(number) for number in range(clients)]
     expected = max(20_000 // clients, 200)
     stock = [

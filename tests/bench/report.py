@@ -36,6 +36,7 @@ class Figure:
     rss_max_mb: float | None = None
     syncs_per_s: float | None = None
     disk_bytes_per_operation: float | None = None
+    wire_bytes_per_operation: float | None = None
     limit_rate: float | None = None
     notes: str = ""
 
@@ -47,17 +48,21 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """All rows of a run of the bench, and the machine's primitives."""
+    """All rows of a run of the bench, and the machine's primitives.
+
+    failures: by workload, why it has no figures.
+    """
 
     primitives: Primitives
     figures: list[Figure] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
 
     def show(self) -> None:
         """Prints the table."""
         table = Table(title="medians over the runs, the spread of rates in brackets")
         for name in ("workload", "setting", "op/s", "p50 ms", "p99 ms", "max ms"):
             table.add_column(name, justify="left" if name in ("workload", "setting") else "right")
-        for name in ("CPU s/1000", "RSS MB", "syncs/s", "B/op on disk", "of limit"):
+        for name in ("CPU s/1000", "RSS MB", "syncs/s", "B/op disk", "B/op wire", "of limit"):
             table.add_column(name, justify="right")
         for each in self.figures:
             spread = f"{each.rate:,.0f} ({min(each.rates):,.0f}–{max(each.rates):,.0f})"
@@ -73,10 +78,16 @@ class Report:
                 _cell(each.rss_max_mb, ".0f"),
                 _cell(each.syncs_per_s, ".0f"),
                 _cell(each.disk_bytes_per_operation, ",.0f"),
+                _cell(each.wire_bytes_per_operation, ",.0f"),
                 _cell(limit, ".0%"),
             )
-        console = Console(width=150)
+        console = Console(width=160)
         console.print(table)
+        for each in self.figures:
+            if each.notes:
+                console.print(f"{each.workload}, {each.setting}: {each.notes}")
+        for name, why in self.failures.items():
+            console.print(f"FAILED: workload {name}: {why}", markup=False)
         basis = self.primitives
         console.print(
             f"signature check {basis.check_us:.0f} µs, signature {basis.sign_us:.0f} µs, "
@@ -90,6 +101,7 @@ class Report:
             "machine": {"python": platform.python_version(), "system": platform.platform()},
             "primitives": asdict(self.primitives),
             "figures": [asdict(each) for each in self.figures],
+            "failures": self.failures,
         }
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

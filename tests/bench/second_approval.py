@@ -8,77 +8,27 @@ One after the other, each time with a new grant.
 """
 
 import asyncio
-import json
-import sqlite3
 import statistics
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 
 import click
 
-from bench.cluster import DAY_MS, NAMES
+from bench.cluster import NAMES
+from bench.exchanges import CONSUMER, POLL_S, add_source, ask, exchange, offer, until_approved
 from bench.wire import Connection
 from cli.demo.cluster import Cluster
-
-PROVIDER, CONSUMER = NAMES[:2]
-POLICY = '@id("few") permit(principal, action, resource) when { context.rows_max > 0 };'
-POLL_S = 0.002
-
-
-def prepare(cluster: Cluster) -> None:
-    """The provider's table and its policy."""
-    cluster.found()
-    source = cluster[PROVIDER].folder / "flats.db"
-    with closing(sqlite3.connect(source)) as database, database:
-        database.execute("CREATE TABLE flats (number, rooms)")
-        database.executemany(
-            "INSERT INTO flats VALUES (?, ?)", [(f"F-{number}", "3") for number in range(1_000)]
-        )
-    settings = {"kind": "sql", "dataset": "flats", "url": "sqlite:///flats.db", "table": "flats"}
-    cluster.configure(PROVIDER, settings)
-    cluster.start()
-    steward = cluster[PROVIDER].client("steward")
-    fields = [{"name": name, "type": "text", "meaning": name} for name in ("number", "rooms")]
-    offer = {"name": "flats", "title": "Flats", "fields": fields}
-    steward.post("/v1/datasets", offer | {"classification": "internal", "sharing": "conditional"})
-    steward.post("/v1/policies/flats", {"policy": POLICY})
 
 
 async def once(steward: Connection, app: Connection, number: int) -> tuple[float, float, float]:
     """Milliseconds of the request, of the approval, and of the exchange."""
-    now_ms = time.time_ns() // 1_000_000
-    wanted = {
-        "provider": PROVIDER,
-        "dataset": "flats",
-        "fields": ["number", "rooms"],
-        "purpose": "dpv:ResearchAndDevelopment",
-        "description": f"measurement {number}",
-        "legal_basis": "dpv:LegalObligation",
-        "valid_from_ms": now_ms - 60_000,
-        "valid_until_ms": now_ms + DAY_MS,
-        "limits": {"rows_max": 10},
-    }
     began = time.perf_counter()
-    asked = await steward.request("POST", "/v1/grants?wait=committed", json.dumps(wanted).encode())
-    assert asked.status == 201, asked.body
-    grant_id = asked.json()["record_id"]
+    grant_id = await ask(steward, f"measurement {number}", rows_max=10)
     requested = time.perf_counter()
-    while True:
-        shown = await steward.request("GET", f"/v1/grants/{grant_id}")
-        if shown.json()["lets_through"]:
-            break
-        await asyncio.sleep(POLL_S)
+    await until_approved(steward, grant_id, poll_s=POLL_S)
     approved = time.perf_counter()
-    body = {
-        "grant_id": grant_id,
-        "purpose": wanted["purpose"],
-        "case": "bench",
-        "query": {"where": {"number": f"F-{number % 1_000}"}},
-    }
-    answer = await app.request("POST", "/v1/exchanges", json.dumps(body).encode())
-    assert answer.status == 200 and len(answer.json()["rows"]) == 1, answer.body
+    await exchange(app, grant_id, number)
     done = time.perf_counter()
     parts = (requested - began, approved - requested, done - approved)
     return parts[0] * 1_000, parts[1] * 1_000, parts[2] * 1_000
@@ -104,7 +54,10 @@ def main(requests: int) -> None:
     with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
         cluster = Cluster(Path(folder), {name: f"Bureau of {name.title()}" for name in NAMES[:3]})
         try:
-            prepare(cluster)
+            cluster.found()
+            add_source(cluster)
+            cluster.start()
+            offer(cluster)
             rounds = asyncio.run(measure(cluster, requests))
         finally:
             cluster.close()

@@ -10,6 +10,7 @@ class Settings:
     """runs: counted runs of each setting. seconds, warm_up_s: of each. nodes: in a cluster.
 
     ledger_records: in the ledgers of workloads h and i; ten times as many bulk receipts.
+    sizes: of the ledger of workload j, in signed records. receipts: that are added to it then.
     profile: a folder for a profile of each node, which makes them several times slower.
     """
 
@@ -18,6 +19,8 @@ class Settings:
     warm_up_s: float = 3.0
     nodes: int = 3
     ledger_records: int = 100_000
+    sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    receipts: tuple[int, ...] = (10_000_000,)
     profile: Path | None = None
 
     @property
@@ -26,4 +29,11 @@ class Settings:
         return len(os.sched_getaffinity(0))
 
 
-QUICK = Settings(runs=3, seconds=4.0, warm_up_s=1.5, ledger_records=5_000)
+QUICK = Settings(
+    runs=3,
+    seconds=4.0,
+    warm_up_s=1.5,
+    ledger_records=5_000,
+    sizes=(10_000, 50_000),
+    receipts=(500_000,),
+)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,23 @@ class Connection:
         if headers.get("connection") == "close":
             self.close()
         return Answer(int(status_line.split(" ", 2)[1]), headers, content)
+
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """The lines of an answer that does not end, as they come; the connection is for it alone.
+
+        An answer in chunks, each of whole lines.
+        """
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        self._streams = (reader, writer)
+        writer.write(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode("ascii"))
+        status = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+        if status != b"200":
+            raise RuntimeError(f"{path}: status {status.decode()}")
+        while size := int(await reader.readline(), 16):
+            content = await reader.readexactly(size)
+            await reader.readexactly(2)
+            for line in content.splitlines():
+                yield line
 
     def close(self) -> None:
         """Closes the connection."""
