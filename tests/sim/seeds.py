@@ -18,6 +18,9 @@ from sim.tape import Recording, Tape
 FAILURES = Path(__file__).resolve().parent.parent.parent / ".simulator"
 """Where tapes of failing seeds are written."""
 
+PROCESSES = int(os.environ.get("PROCESSES", "0")) or os.cpu_count() or 1
+"""How many seeds run at a time, where a test has processes of its own."""
+
 STRIKING = (
     "loss",
     "duplication",
@@ -150,9 +153,9 @@ def run_range(seeds: Iterable[int], *, mode: str, steps: int = STEPS) -> Tally:
 
 
 def run_parallel(first: int, count: int, *, mode: str, part: int = 50) -> Tally:
-    """Seeds from `first` on, on all processors."""
+    """Seeds from `first` on, in processes of their own."""
     tally = Tally()
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(PROCESSES) as pool:
         parts = [
             pool.submit(run_range, range(at, min(at + part, first + count)), mode=mode)
             for at in range(first, first + count, part)
