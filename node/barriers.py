@@ -1,4 +1,8 @@
-"""Linearizable reads under way: confirmed ones wait until their index is executed and durable."""
+"""Linearizable reads under way: confirmed ones wait until their index is executed and durable.
+
+While a disk is slow, reads are confirmed faster than they may run; beyond `reads_max` nobody waits,
+and the client is told to ask again.
+"""
 
 from consensus.ready import ReadState
 from ledger.types import Height
@@ -6,16 +10,17 @@ from node.ports import BarrierReady
 
 
 class Barriers:
-    """Reads by the height they have to see."""
+    """Reads by the height they have to see, at most `reads_max`."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_reads_max", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, *, reads_max: int) -> None:
+        self._reads_max = reads_max
         self._waiting: list[tuple[int, int]] = []
 
     def confirmed(self, read: ReadState) -> list[BarrierReady]:
-        """The core knows what a read has to see, or that nobody can say."""
-        if read.index is None:
+        """The core knows what a read has to see, or that nobody can say; None: nobody waits."""
+        if read.index is None or len(self._waiting) >= self._reads_max:
             return [BarrierReady(read.token, None)]
         self._waiting.append((read.index, read.token))
         return []

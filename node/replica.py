@@ -111,7 +111,7 @@ class Replica:
         self._catching_up = CatchingUp(self._ledger_id, node_id, self.chain, check)
         self._out = Outgoing(self._reached())
         self._intake, self._leading, self._execution = self._parts()
-        self._barriers = Barriers()
+        self._barriers = Barriers(reads_max=settings.consensus.reads_max)
         self._jobs = Jobs()
         self._known_leader: NodeId | None = None
         self._ticks = 0

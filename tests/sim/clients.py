@@ -7,6 +7,8 @@ from builders import START_MS
 from contracts.catalog import DatasetOffer, Description, Field
 from ledger.codec import encode
 from ledger.records import parse_record
+from node import ports
+from sim.keyring import record_id_of
 from sim.keys import consortium, record_signer
 from sim.world import World
 
@@ -16,9 +18,12 @@ EXPIRING = 13
 
 @cache
 def made_record(
-    nodes: int, voters: int, department: str, number: int, *, real: bool
+    nodes: int, voters: int, department: str, number: int, *, key: int = 0, real: bool
 ) -> tuple[bytes, bytes]:
-    """A valid record of the department, another one for each number; its id and its bytes."""
+    """A record of the department, another one for each number; its id and its bytes.
+
+    key: the number of the key that signs it (`sim.keyring`).
+    """
     description = Description(
         title=f"Table {number}",
         description="",
@@ -33,7 +38,7 @@ def made_record(
         created_ms=START_MS + 5_000,
         valid_ms=6_500 if number % EXPIRING == EXPIRING - 1 else 3_600_000,
         nonce=number.to_bytes(16, "big"),
-        by=record_signer(department, real=real),
+        by=record_signer(department, number=key, real=real),
     )
     raw = record.to_bytes()
     return parse_record(raw).record_id, raw
@@ -76,14 +81,19 @@ class Clients:
     def write(self, node: bytes) -> bytes:
         """A new record of the node's department; its id."""
         world = self._world
+        department = world.department_of[node]
+        key = world.keyring.signs_with(department)
         record_id, raw = made_record(
             world.options.nodes,
             world.options.voters,
-            world.department_of[node],
+            department,
             self._number,
+            key=key,
             real=world.options.real_keys,
         )
         self._number += 1
+        if key:
+            world.history.may_be_tried_again.add(record_id)
         self.bring(node, record_id, raw)
         return record_id
 
@@ -91,6 +101,16 @@ class Clients:
         """A ready record, to a node that may take it or not."""
         if isinstance(self._world.submit(node, raw, record_id), bytes):
             self.sent[record_id] = raw
+
+    def change_keys(self) -> None:
+        """A department adds or revokes one of its record keys."""
+        world = self._world
+        raw = world.keyring.change(world.tape.choice(world.consortium.departments))
+        if raw is not None:
+            record_id = record_id_of(raw)
+            world.history.may_be_tried_again.add(record_id)
+            world.count("key-change")
+            self.bring(world.tape.choice(world.nodes), record_id, raw)
 
     def retry(self, node: bytes) -> None:
         """A record that was sent before, to whichever node (P52)."""
@@ -105,8 +125,11 @@ class Clients:
         self._world.read(node, self._token)
 
     def resend_unanswered(self, node: bytes) -> None:
-        """What clients do when all is calm: send again what they heard nothing of."""
+        """What clients do when all is calm: send again what they heard nothing of, while the node
+        has room for it."""
         history = self._world.history
         for record_id, raw in self.sent.items():
             if record_id not in history.acknowledged and record_id not in history.refused:
-                self._world.submit(node, raw, record_id)
+                taken = self._world.submit(node, raw, record_id)
+                if isinstance(taken, ports.Rejected) and taken.retry_after_ms is not None:
+                    return

@@ -14,7 +14,14 @@ from builders import START_MS, joining_enrolment
 
 from consensus import Role
 from contracts.governance import Ballot, Propose, proposal
-from contracts.membership import Action, AdmitNode, ChangeVoters, ReplaceNode, RetireNode
+from contracts.membership import (
+    Action,
+    AdmitNode,
+    ChangeVoters,
+    ReplaceNode,
+    RetireNode,
+    RevokeKey,
+)
 from ledger.genesis import SignedEnrolment
 from node.replica import Replica
 from sim.clients import Clients
@@ -22,7 +29,7 @@ from sim.electorate import Change
 from sim.keys import consortium, record_signer
 from sim.world import World
 
-MOTIONS = ("admit", "promote", "demote", "swap", "retire", "replace", "readmit")
+MOTIONS = ("admit", "promote", "demote", "swap", "retire", "replace", "readmit", "revoke-key")
 """What is put to the vote; counted when it is decided."""
 
 NODES_MAX = 10
@@ -64,6 +71,7 @@ class Council:
             ("retire", self._retire),
             ("replace", self._replace),
             ("readmit", self._readmit),
+            ("revoke-key", self._revoke_key),
         )
 
     def strike(self) -> None:
@@ -137,6 +145,11 @@ class Council:
         lost = [node for node in world.electorate.members if node in world.dead]
         return bool(lost) and self._replaced("readmit", world.tape.choice(lost))
 
+    def _revoke_key(self) -> bool:
+        """A record key of one of them counts no more, whatever its department says (A8)."""
+        key = self._world.keyring.spare_key(self._department())
+        return key is not None and self._propose("revoke-key", RevokeKey(key), Change())
+
     def _replaced(self, kind: str, node: bytes) -> bool:
         world = self._world
         if node not in world.electorate.members or not self._may_go(node):
@@ -207,7 +220,11 @@ class Council:
             created_ms=START_MS + 5_000,
             valid_ms=VALID_MS,
             nonce=(NONCES + self._filed).to_bytes(16, "big"),
-            by=record_signer(department, real=self._world.options.real_keys),
+            by=record_signer(
+                department,
+                number=self._world.keyring.signs_with(department),
+                real=self._world.options.real_keys,
+            ),
         )
         self._world.history.may_be_tried_again.add(record.record_id)
         raw = record.to_bytes()
@@ -238,5 +255,6 @@ class Council:
         return world.tape.choice(leading if leading and world.tape.below(3) == 0 else target)
 
     def _newest(self) -> Replica | None:
-        replicas = [process.replica for process in self._world.processes.values()]
+        processes, liars = self._world.processes, self._world.liars
+        replicas = [each.replica for place, each in processes.items() if place[:32] not in liars]
         return max(replicas, key=lambda replica: replica.chain.tip.height, default=None)

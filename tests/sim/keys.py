@@ -50,9 +50,10 @@ class FastRecordSigner(Signer):
 
 
 @cache
-def record_signer(department: str, *, real: bool) -> Signer:
-    """A department's record key."""
-    seed = sha256(b"concordat test key " + f"{department}/records".encode()).digest()
+def record_signer(department: str, *, number: int = 0, real: bool) -> Signer:
+    """A department's record key; number 0 is the one that genesis names."""
+    name = f"{department}/records" if number == 0 else f"{department}/records/{number}"
+    seed = sha256(b"concordat test key " + name.encode()).digest()
     return Signer(seed) if real else FastRecordSigner(seed)
 
 

@@ -10,6 +10,7 @@ from ledger.records import parse_leaf
 from ledger.tree import leaf_hash, root_of
 from ledger.types import LeafIndex
 from sim.disk import Disk
+from sim.keyring import KeyJudge
 from sim.world import World
 
 BLOCK_TAG = 2
@@ -43,7 +44,7 @@ def check_acknowledged(world: World, disks: Mapping[bytes, Disk]) -> None:
 def check_ledgers(world: World) -> None:
     """One ledger, whole, and the history of clients agrees with it."""
     longest = check_agreement(world)
-    places = check_ledger(world.consortium.ledger_id, longest)
+    places = check_ledger(world, longest)
     world.history.at_the_end(places)
     hashes = [leaf_hash(leaf) for leaf in longest]
     voters = voters_of(world, longest)
@@ -51,15 +52,18 @@ def check_ledgers(world: World) -> None:
         check_certificates(world, disk, hashes, voters)
 
 
-def check_ledger(ledger_id: bytes, leaves: list[bytes]) -> dict[bytes, tuple[int, int]]:
-    """Blocks link and roots hold; each record's place (leaf index, height) by its id."""
+def check_ledger(world: World, leaves: list[bytes]) -> dict[bytes, tuple[int, int]]:
+    """Blocks link, roots hold, keys were in force; each record's place (leaf index, height)."""
+    ledger_id, keys = world.consortium.ledger_id, KeyJudge(world.consortium.genesis_file.genesis)
     hashes = [leaf_hash(leaf) for leaf in leaves]
     previous, height = ledger_id, 0
     places: dict[bytes, tuple[int, int]] = {}
     last_roots = {0, len(leaves)}
     for index, leaf in enumerate(leaves):
         if leaf[1] != BLOCK_TAG:
-            record_id = parse_leaf(leaf).record_id
+            record = parse_leaf(leaf)
+            record_id = record.record_id
+            keys.record(record)
             assert record_id not in places, "a record is in the ledger twice"
             places[record_id] = (index, height + 1)
             continue
@@ -71,6 +75,7 @@ def check_ledger(ledger_id: bytes, leaves: list[bytes]) -> dict[bytes, tuple[int
         if before in last_roots or height % 16 == 0:
             assert header.tree_root == root_of(hashes[:before]), "a root does not hold"
         previous = block_hash(leaf)
+    world.counts.update(keys.counts)
     return places
 
 

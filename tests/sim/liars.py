@@ -46,7 +46,7 @@ LIES = (
 
 
 class Liars:
-    """What the liars of one world do. sides: which twin each honest node hears."""
+    """What the liars of one world do. sides: which twin each honest node hears, else the first."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -91,7 +91,7 @@ class Liars:
     def _side(self, place: bytes) -> int:
         if place[:32] in self._world.liars:
             return 1 if place.endswith(TWIN) else 0
-        return self.sides[place]
+        return self.sides.get(place, 0)
 
     def places_of(self, peer: bytes) -> tuple[bytes, ...]:
         """Where a node runs."""

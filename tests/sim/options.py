@@ -47,7 +47,8 @@ class Options:
     disk or what is on it, if there are such kinds. small: windows and limits are small.
     watermark_lag: share of crashes that lose the newest watermark. log_entries_kept: certified ones
     that stay in the log; who is further behind gets blocks. motions: share of strikes that change
-    who takes part (`sim.council`). eager: whoever could not read asks again, two ticks later.
+    who takes part (`sim.council`). rotations: share of strikes that add or revoke a record key
+    (`sim.keyring`). eager: whoever could not read asks again, two ticks later.
     turn_ms: inputs within so long may share one turn; -1: none do.
     """
 
@@ -83,6 +84,7 @@ class Options:
     mixed: bool = False
     log_entries_kept: int = 1_000
     motions: float = 0.0
+    rotations: float = 0.0
     turn_ms: int = -1
 
     @property
@@ -126,6 +128,8 @@ class Options:
             mixed=tape.chance(0.1),
             log_entries_kept=tape.choice((1_000, 1_000, 0, 5, 30)),
             motions=tape.choice((0.0, 0.0, 0.0, 0.3)),
+            rotations=tape.choice((0.0, 0.0, 0.0, 0.2)),
+            turn_ms=tape.choice((-1, -1, 0, 2, 10)),
         )
         options.kinds = _some(tape, NETWORK) + _some(tape, PROCESS) + _some(tape, DISK)
         if tape.chance(0.4):
@@ -150,7 +154,8 @@ class Options:
         options.fault_gap_ms = tape.choice((3, 1, 6)) * options.timeout_ms
         options.client_gap_ms = max(1, options.timeout_ms // tape.choice((4, 16)))
         options.mixed = options.real_keys = False
-        options.motions = 0.0
+        options.motions = tape.choice((0.0, 0.6))
+        options.rotations /= 4
         return options
 
 
@@ -189,6 +194,7 @@ def _many_reads(options: Options, tape: Tape) -> None:
     options.burst = 1
     options.disk_ms = tape.choice(((0, 5), (2, 60)))
     options.kinds = ("pause", "isolation", "mute", "deaf", "crash")
+    options.small = tape.chance(0.3)
     options.fault_gap_ms = 2 * options.timeout_ms
     options.heal_share = 0.5
     options.drift_ms = tape.choice((0, 4))
@@ -217,11 +223,24 @@ def _jumping_clocks(options: Options, tape: Tape) -> None:
 def _changing_members(options: Options, tape: Tape) -> None:
     """Nodes come and go, fail and are replaced, and the log is trimmed behind them (P28 to P37)."""
     options.motions = 0.6
+    options.rotations = 0.1
     options.log_entries_kept = tape.choice((5, 0, 30))
     options.kinds = (*NETWORK[:3], "crash", "crash-between-effects", "pause", *LOSING)
     options.fault_gap_ms = tape.choice((2, 1)) * options.timeout_ms
     options.client_gap_ms = max(1, options.timeout_ms // 4)
     options.heal_share = 0.5
+
+
+def _changing_keys(options: Options, tape: Tape) -> None:
+    """Departments add and revoke record keys while they sign with old and new ones (A8)."""
+    _few_nodes(options, tape)
+    options.rotations = 0.7
+    options.motions = tape.choice((0.1, 0.0))
+    options.kinds = ("isolation", "halves", "crash", "pause")
+    options.fault_gap_ms = options.timeout_ms // 2
+    options.client_gap_ms = max(1, options.timeout_ms // 16)
+    options.read_share = 0.0
+    options.heal_share = 0.8
 
 
 def _half_upgraded(options: Options, tape: Tape) -> None:
@@ -282,6 +301,7 @@ def _stale_leaders(options: Options, tape: Tape) -> None:
     options.delay_ms = (0, 5)
     options.disk_ms = tape.choice(((2, 40), (0, 5)))
     options.read_share = 0.5
+    options.small = tape.chance(0.3)
     options.eager = True
     options.burst = 1
     options.client_gap_ms = max(1, options.timeout_ms // 16)
@@ -324,6 +344,7 @@ TEMPERS: tuple[Callable[[Options, Tape], None], ...] = (
     _many_reads,
     _long_divergence,
     _changing_members,
+    _changing_keys,
     _half_upgraded,
     _power_fails,
     _failing_disks,

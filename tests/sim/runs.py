@@ -31,6 +31,10 @@ from sim.world import CLOCK_MS, World
 STEPS = 2_000
 LEADER_TIMEOUTS = 10
 CONVERGENCE_TIMEOUTS = 20
+
+LIARS_HASTE = 8
+"""How much faster departments decide where some lie, for these runs are short."""
+
 _LOGGED = msgspec.msgpack.Decoder(Logged)
 
 TIME_MS_MAX = 10_000_000
@@ -84,6 +88,8 @@ def run_tape(tape: Tape, *, mode: str, steps: int, temper: str = "") -> Result:
     def strike() -> None:
         if tape.chance(world.options.motions):
             council.strike()
+        elif tape.chance(world.options.rotations):
+            clients.change_keys()
         else:
             faults.strike()
 
@@ -104,6 +110,8 @@ def run_with_liars(tape: Tape, *, steps: int, temper: str = "") -> Result:
     world = World(tape, options, liars=1 + tape.below(options.nodes // 2))
     lying, faults = Liars(world), Faults(world)
     world.start_twins(lying)
+    clients = Clients(world)
+    council = Council(world, clients)
 
     def strike() -> None:
         if tape.below(3) == 0:
@@ -111,7 +119,16 @@ def run_with_liars(tape: Tape, *, steps: int, temper: str = "") -> Result:
         else:
             faults.strike()
 
-    safety_phase(world, Clients(world), strike, steps)
+    def work() -> None:
+        council.work()
+        if tape.chance(options.motions):
+            council.strike()
+        if tape.chance(options.rotations):
+            clients.change_keys()
+
+    safety_phase(
+        world, clients, strike, steps, work=work, work_gap_ms=options.timeout_ms // LIARS_HASTE
+    )
     world.safety_steps = world.steps
     world.calm, lying.split = True, False
     faults.heal()
@@ -126,8 +143,13 @@ def safety_phase(
     strike: Callable[[], None],
     steps: int,
     work: Callable[[], None] = lambda: None,
+    work_gap_ms: int = 0,
 ) -> None:
-    """Faults, clients and departments at their work, until there were so many steps."""
+    """Faults, clients and departments at their work, until there were so many steps.
+
+    work_gap_ms: the longest time between two looks of the departments; 0: an election timeout.
+    """
+    work_gap_ms = work_gap_ms or world.options.timeout_ms
     options, tape = world.options, world.tape
 
     def disturb() -> None:
@@ -143,12 +165,12 @@ def safety_phase(
     def decide() -> None:
         if not world.calm:
             work()
-            world.at(1 + tape.below(options.timeout_ms), decide)
+            world.at(1 + tape.below(work_gap_ms), decide)
 
     world.at(options.timeout_ms, disturb)
     world.at(1, use)
-    if options.motions:
-        world.at(options.timeout_ms, decide)
+    if options.motions or options.rotations:
+        world.at(work_gap_ms, decide)
     world.run(TIME_MS_MAX, stop=lambda: world.steps >= steps or tape.ended)
     if not tape.ended:
         assert world.steps >= steps, "the run came to a halt"

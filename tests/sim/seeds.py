@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.council import MOTIONS
+from sim.keyring import ROTATIONS
 from sim.liars import LIES
 from sim.modes import MODES
 from sim.options import KINDS
@@ -36,8 +37,10 @@ STRIKING = (
     "other-version",
     "log-trimmed",
     "caught-up-by-blocks",
+    "shared-turn",
+    "busy",
 )
-"""What happens to single messages, writes, logs and versions (`sim.world`, `sim.wires`)."""
+"""What happens to single messages, writes, inputs, logs and versions (`sim.world`, `sim.wires`)."""
 
 MEMBERS = (
     *(f"decided-{kind}" for kind in MOTIONS),
@@ -47,6 +50,21 @@ MEMBERS = (
     "stranger-started",
 )
 """What comes of changes of who takes part (`sim.council`)."""
+
+
+AMONG_LIARS = (
+    "decided-admit",
+    "decided-demote",
+    "decided-replace",
+    "decided-retire",
+    "node-retired",
+    "key-added",
+    "key-revoked",
+    "certified-fork",
+    "fork-over-voters",
+    "liar-named",
+)
+"""What comes of liars, and of changes of who takes part among them (A2, A11)."""
 
 
 @dataclass(slots=True)
@@ -68,6 +86,8 @@ class Tally:
         self.counts["linearizable-read"] += world.history.reads
         self.counts["terms-with-leader"] += len(world.watch.leaders)
         self.counts["accusation"] += len(world.watch.accusations)
+        refusals = (refused.code for refused in world.history.refused.values())
+        self.counts["unknown-key-refused"] += sum(code == "unknown-key" for code in refusals)
 
     def merge(self, other: "Tally") -> None:
         """Another part of the seeds."""
@@ -110,11 +130,7 @@ def missing_kinds(tally: Tally, mode: str) -> list[str]:
 def kinds_of(mode: str) -> tuple[str, ...]:
     """Every kind of fault that a mode has."""
     assert mode in MODES
-    return (
-        (*KINDS, *STRIKING, *MEMBERS)
-        if mode == "crash"
-        else (*LIES, "certified-fork", "liar-named")
-    )
+    return (*KINDS, *STRIKING, *MEMBERS, *ROTATIONS) if mode == "crash" else (*LIES, *AMONG_LIARS)
 
 
 def attempt(seed: int, *, mode: str, steps: int = STEPS) -> Result | str:

@@ -4,29 +4,37 @@ A3: where nobody lies, nobody is accused, whatever crashed. A4: where two certif
 each other, a liar is named. Never an honest node.
 """
 
+from collections.abc import Iterator
+
 from builders import node_description
 
 from audit.blame import blame
 from audit.signed import Signatory, SignedCheckpoint, Statements, signatories_of
 from ledger import store_keys
-from ledger.blocks import parse_block_header
+from ledger.blocks import VoterSets, parse_block_header
 from ledger.certificates import parse_certificate
 from ledger.checkpoints import Checkpoint, Cosignature, cosignature_message, parse_checkpoint
 from ledger.evidence import ProposedTwice, SignedProposal, SignedText, SignedTwice, parse_evidence
 from ledger.statements import proposal_statement
 from ledger.tree import leaf_hash
+from ledger.types import NodeId
 from sim.disk import Disk
 from sim.ledgers import BLOCK_TAG, check_ledger, leaves_of
 from sim.world import World
 
 
-def accused(world: World) -> frozenset[bytes]:
-    """The nodes that the auditor names; it is shown forgeries too, in everybody's name (A10)."""
-    signatories = signatories_of(world.consortium.genesis_file.genesis)
+def everybody(world: World) -> dict[NodeId, Signatory]:
+    """Whoever ever was a node here, and the keys that speak for it."""
+    found = signatories_of(world.consortium.genesis_file.genesis)
     for node, number in world.number_of.items():
         department = world.department_of[node]
-        key = node_description(department, number).proposal_key
-        signatories[node] = Signatory(department, key)
+        found[node] = Signatory(department, node_description(department, number).proposal_key)
+    return found
+
+
+def accused(world: World) -> frozenset[bytes]:
+    """The nodes that the auditor names; it is shown forgeries too, in everybody's name (A10)."""
+    signatories = everybody(world)
     forged = Checkpoint(world.consortium.ledger_id, 1, 2, b"\x07" * 32)
     found = blame(
         signatories,
@@ -49,30 +57,42 @@ def stores_of(world: World) -> list[Disk]:
 
 def conflicting(world: World) -> bool:
     """Whether honest nodes hold two certificates that contradict each other."""
-    certified: dict[int, bytes] = {}
+    known: dict[int, tuple[bytes, VoterSets]] = {}
+    found = False
     for node in world.nodes:
         if node in world.liars:
             continue
-        hashes = [leaf_hash(leaf) for leaf in leaves_of(world.disks[node])]
-        heights = {}
-        for key, value in world.disks[node].values.items():
-            if key[:1] == store_keys.CERTIFICATE:
-                certificate = parse_certificate(value)
-                heights[certificate.height] = certificate
-        for index, leaf in enumerate(leaves_of(world.disks[node])):
-            if leaf[1] != BLOCK_TAG:
-                continue
-            header = parse_block_header(leaf)
-            if header.height <= max(heights, default=0):
-                known = certified.setdefault(header.height, hashes[index])
-                if known != hashes[index]:
+        for height, block, voters in certified_blocks(world, world.disks[node]):
+            other, among = known.setdefault(height, (block, voters))
+            if other != block:
+                found = True
+                if among != voters:
+                    world.counts["fork-over-voters"] += 1
                     return True
-    return False
+    return found
+
+
+def certified_blocks(world: World, disk: Disk) -> Iterator[tuple[int, bytes, VoterSets]]:
+    """Height, hash and voters of each block that the certificates on a disk cover.
+
+    A change of voters needs one of its own: without it the branch counts no further (A11).
+    """
+    prefix = store_keys.CERTIFICATE
+    kept = {parse_certificate(disk.values[key]).height for key in disk.keys.get(prefix[0], ())}
+    before = VoterSets(world.voters)
+    for leaf in leaves_of(disk):
+        if leaf[1] != BLOCK_TAG:
+            continue
+        header = parse_block_header(leaf)
+        changes, before = header.voters != before, header.voters
+        if header.height > max(kept, default=0) or (changes and header.height not in kept):
+            return
+        yield header.height, leaf_hash(leaf), header.voters
 
 
 def check_evidence(world: World) -> None:
-    """A9: whatever honest nodes keep as a proof is one, by genesis and the piece alone."""
-    signatories = signatories_of(world.consortium.genesis_file.genesis)
+    """A9: whatever honest nodes keep as a proof is one, by the nodes' keys and the piece alone."""
+    signatories = everybody(world)
 
     def proposed(piece: SignedProposal) -> bool:
         statement = proposal_statement(
@@ -114,7 +134,7 @@ def check_verdict(world: World) -> None:
     check_evidence(world)
     for node in world.nodes:
         if node not in world.liars:
-            check_ledger(world.consortium.ledger_id, leaves_of(world.disks[node]))
+            check_ledger(world, leaves_of(world.disks[node]))
 
 
 def check_nobody_is_framed(world: World) -> None:

@@ -28,9 +28,11 @@ from node.errors import NodeError, StoreBehind
 from node.settings import ReplicaSettings
 from node.standing import Standing
 from node.store.watermark import check_not_behind
+from sim.bounds import check_bounds, check_intake
 from sim.disk import Disk
 from sim.electorate import Electorate, is_gone
 from sim.history import History
+from sim.keyring import Keyring
 from sim.keys import consortium, fast_check, fast_sign
 from sim.options import TICK_MS, Options
 from sim.processes import Process, open_process, settings_of
@@ -98,6 +100,12 @@ class World:
         self.calm = self.settled = self.leapt = False
         self.wires = Wires(self)
         self.electorate = Electorate(self, self.voters)
+        self.keyring = Keyring(
+            founders=options.nodes,
+            voters=options.voters,
+            below=tape.below,
+            real=options.real_keys,
+        )
         self.older: set[bytes] = set()
         self.history = History(judging=not liars)
         self.certified: dict[bytes, int] = dict.fromkeys(self.nodes, 0)
@@ -316,6 +324,7 @@ class World:
             process.inbox.append((self._turn, (place, life)))
             return
         process.turn_due = False
+        self.counts["shared-turn"] += 1
         try:
             process.replica.release()
             self.carry_out(place)
@@ -336,6 +345,7 @@ class World:
             self.give(place, process.replica.tick)
         if self.alive(place, life) is not None and place[:32] not in self.liars:
             self._may_lead(process)
+            check_bounds(process.replica, self.settings)
 
     def _may_lead(self, process: Process) -> None:
         """Who leads has a disk that works and hears a quorum, by its own ticks (P10, P47)."""
@@ -382,6 +392,7 @@ class World:
             self.watch.stepped(place, replica)
             if replica.chain.tip.height > self.electorate.height:
                 self.electorate.executed(place, replica)
+                self.keyring.executed(replica)
 
     def _do(self, place: bytes, process: Process, effect: Any) -> None:
         match effect:
@@ -515,6 +526,9 @@ class World:
         record_id = record_id or parse_record(raw).record_id
         self.history.append_begins(record_id)
         taken = self.give(node, process.replica.submit, raw)
+        check_intake(process.replica._intake)
+        if isinstance(taken, ports.Rejected) and taken.code == "busy":
+            self.count("busy", step=False)
         if isinstance(taken, ports.Rejected) and taken.code != "key-spent":
             self.history.append_ends(record_id, taken)
         return taken

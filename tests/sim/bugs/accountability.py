@@ -88,6 +88,29 @@ ACCOUNTABILITY = (
         ),
     ),
     bug(
+        "a key that was revoked still counts",
+        "A8",
+        (
+            "contracts.consortium:department_of_key",
+            "None if known is None or known.revoked_height is not None else",
+            "None if known is None else",
+        ),
+        temper="changing keys",
+    ),
+    bug(
+        "a key counts by the time at which its record says that it was made",
+        "A8",
+        (
+            "contracts.machine:Execution._envelope",
+            "if department_of_key(self._state, header.key) != header.department:",
+            "from contracts.consortium import record_key\n"
+            "        known = record_key(self._state, header.key)\n"
+            "        early = header.created_ms < self._time_ms - 1_000\n"
+            "        if known is None or (known.revoked_height is not None and not early):",
+        ),
+        temper="changing keys",
+    ),
+    bug(
         "evidence is kept without what its signatures cover",
         "A9",
         ("node.evidence:_proposal", "previous_hash=previous_hash", "previous_hash=bytes(32)"),

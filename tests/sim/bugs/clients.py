@@ -91,4 +91,46 @@ CLIENTS = (
             "        if self._raft.leader is not None:",
         ),
     ),
+    bug(
+        "a node takes what clients bring without limit",
+        "limit",
+        (
+            "node.intake:Intake.submit",
+            ">= self._limits.waiting.records_max",
+            ">= 1 << 40",
+        ),
+        (
+            "node.submissions:Waiting.add",
+            "len(self._records) >= self._limits.records_max",
+            "False",
+        ),
+        temper="long divergence",
+    ),
+    bug(
+        "a leader queues without limit what nodes forward",
+        "limit",
+        ("node.intake:Intake.receive", "self._limits.queue.records_max -", "(1 << 40) -"),
+        (
+            "node.submissions:Queue.add",
+            "len(self._queued) + len(self._proposed) >= self._limits.records_max",
+            "False",
+        ),
+        temper="long divergence",
+    ),
+    bug(
+        "confirmed reads wait for the disk without limit",
+        "limit",
+        ("node.barriers:Barriers.confirmed", " or len(self._waiting) >= self._reads_max", ""),
+        temper="stale leaders",
+    ),
+    bug(
+        "a node asks for reads without limit",
+        "limit",
+        (
+            "consensus.reads:Reads.ask",
+            "leader is None or len(self._asked) >= self._settings.reads_max",
+            "leader is None",
+        ),
+        temper="many reads",
+    ),
 )
