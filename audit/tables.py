@@ -128,6 +128,7 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("authoritative", _BOOL, "whether it is the source that others copy"),
         ("subject_field", _TEXT, "the field that says whom a row is about"),
         ("derived_from", _TEXT, "grants under which its data was received, separated by commas"),
+        ("carried", _TEXT, "by nodes, or elsewhere: by an exchange of its publisher's own"),
         ("published_ms", _INT, "when it was first offered"),
     ),
     "departments": (
@@ -380,5 +381,6 @@ def _dataset(value: Dataset, published_ms: int) -> Row:
         value.offer.authoritative,
         value.subject_field,
         ",".join(grant_id.hex() for grant_id in value.offer.derived_from),
+        value.offer.carried,
         published_ms,
     )

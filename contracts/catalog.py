@@ -27,6 +27,7 @@ DERIVATIONS_MAX = 2
 FieldName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,62}\Z")]
 FieldType = Literal["text", "integer", "decimal", "date", "boolean", "timestamp"]
 Sharing = Literal["open", "conditional", "closed"]
+Carried = Literal["nodes", "elsewhere"]
 Words = Annotated[str, Meta(max_length=2000)]
 
 
@@ -58,6 +59,8 @@ class DatasetOffer(Format, frozen=True):
     co_approvers: departments that have to approve each grant beside the publisher, a data
     protection office say; sorted. derived_from: grants of the publisher that allow onward sharing
     and under which it got the data; sorted. What is derived is shared only while they stand.
+    carried: "elsewhere" if the publisher hands the data over by an exchange of its own, whose
+    receipts come in bulk and which nobody here can seal; never changed.
     """
 
     name: Identifier
@@ -66,6 +69,7 @@ class DatasetOffer(Format, frozen=True):
     authoritative: bool
     co_approvers: Annotated[tuple[Identifier, ...], Meta(max_length=CO_APPROVERS_MAX)] = ()
     derived_from: Annotated[tuple[Hash, ...], Meta(max_length=ORIGINS_MAX)] = ()
+    carried: Carried = "nodes"
 
 
 class DatasetWithdraw(Format, frozen=True):
@@ -94,8 +98,10 @@ class Dataset(Format, frozen=True):
 
     @property
     def sealed(self) -> bool:
-        """Whether its exchanges have to be sealed: the data is sensitive, or shared no more."""
-        return self.offer.classification == "sensitive" or self.offer.sharing == "closed"
+        """Whether its exchanges have to be sealed: nodes carry it, and the data is sensitive or
+        shared no more."""
+        secret = self.offer.classification == "sensitive" or self.offer.sharing == "closed"
+        return secret and self.offer.carried == "nodes"
 
     def type_of(self, field: str) -> str | None:
         """A field's type; None if there is no such field."""

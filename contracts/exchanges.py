@@ -232,6 +232,9 @@ def admissible(
     refusal = _other_right(value, asked.grant_version, asked.purpose, value.request.legal_basis)
     if refusal is not None:
         return refusal
+    offered = dataset(view, provider, value.request.dataset)
+    if offered is not None and offered.offer.carried == "elsewhere":
+        return Refusal("carried-elsewhere", f"{provider} has an exchange of its own for it")
     extra = sorted(set(asked.fields) - set(value.request.fields))
     if extra:
         return Refusal("not-granted-field", ", ".join(extra))
@@ -287,7 +290,7 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
             return Refusal("not-the-provider", f"{known.request.provider} provides this data")
         more = Counts(line.count, line.rows, line.size_bytes)
         refusal = (
-            _unsealed(context.state, known, line)
+            _other_sealing(context.state, known, line)
             or standing(context.state, known, time_ms=context.time_ms)
             or _other_right(known, line.version, line.purpose, line.legal_basis)
             or exhausted(known, more, time_ms=context.time_ms)
@@ -305,11 +308,16 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
     return None
 
 
-def _unsealed(view: View, value: Grant, line: ReceiptLine) -> Refusal | None:
-    """Why content may not go out as it is: the dataset's has to be sealed."""
+def _other_sealing(view: View, value: Grant, line: ReceiptLine) -> Refusal | None:
+    """Why content may not go out as it is: the dataset's has to be sealed, or never is here."""
     offered = dataset(view, value.request.provider, value.request.dataset)
-    if offered is not None and offered.sealed and not line.sealed:
-        return Refusal("seal-required", f"{offered.publisher}/{offered.offer.name} is sealed")
+    if offered is None:
+        return None
+    where = f"{offered.publisher}/{offered.offer.name}"
+    if offered.sealed and not line.sealed:
+        return Refusal("seal-required", f"{where} is sealed")
+    if line.sealed and offered.offer.carried == "elsewhere":
+        return Refusal("carried-elsewhere", f"{where} is never sealed here")
     return None
 
 

@@ -63,6 +63,8 @@ def change(context: Context, body: DatasetOffer) -> Refusal | None:
         return Refusal("incompatible-change", what)
     if body.derived_from != known.offer.derived_from:
         return Refusal("incompatible-change", "the grants from which it is derived")
+    if body.carried != known.offer.carried:
+        return Refusal("incompatible-change", "who carries it")
     refusal = _unfit_approvers(context, body)
     if refusal is not None:
         return refusal

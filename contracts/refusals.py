@@ -292,7 +292,11 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "seal-required": Explanation(
         "The dataset is sensitive or closed: its exchanges are sealed.",
-        "Exchange it between nodes that seal; see `docs/HTTP.md`.",
+        "Exchange it between nodes, or publish it as carried elsewhere; see `docs/HTTP.md`.",
+    ),
+    "carried-elsewhere": Explanation(
+        "The dataset's publisher hands it over by an exchange of its own, not between nodes.",
+        "Ask there; its receipts come to the ledger in bulk, not sealed.",
     ),
     "not-acknowledged": Explanation(
         "More keys are handed over than sealed contents were acknowledged.",

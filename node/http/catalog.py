@@ -221,5 +221,6 @@ async def _offer(
         authoritative=offer.authoritative,
         co_approvers=tuple(sorted(offer.co_approvers)),
         derived_from=tuple(sorted(bytes.fromhex(each) for each in offer.derived_from)),
+        carried=offer.carried,
     )
     return await write(service, token, options, kind=kind, body=body, document=encode(described))

@@ -38,6 +38,7 @@ class DatasetOffer(Model):
     authoritative: bool = False
     co_approvers: list[Name] = Field(default_factory=list, max_length=8)
     derived_from: list[Hex32] = Field(default_factory=list, max_length=2)
+    carried: Literal["nodes", "elsewhere"] = "nodes"
 
 
 class CalendarWanted(Model):
@@ -174,6 +175,7 @@ class DatasetView(BaseModel):
     changed_height: int
     co_approvers: list[str]
     derived_from: list[Hex32]
+    carried: str
 
 
 class ActView(BaseModel):

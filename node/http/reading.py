@@ -117,6 +117,7 @@ def dataset_view(value: Dataset) -> DatasetView:
         changed_height=value.changed_height,
         co_approvers=list(value.offer.co_approvers),
         derived_from=[grant_id.hex() for grant_id in value.offer.derived_from],
+        carried=value.offer.carried,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from cli.demo.cluster import free_ports
+from contracts.catalog import DatasetOffer, DatasetWithdraw, dataset
 from contracts.exchanges import Denial, parse_item
 from contracts.grants import GrantApprove, GrantDecision, GrantReply, GrantRequest, grant
 from contracts.limits import Hours, Limits, Rate
@@ -37,7 +38,10 @@ TWO = {"id_number": {"in": ["SYN-0001", "SYN-0002"]}}
 
 @dataclass(frozen=True)
 class Row:
-    """One way to be refused. acts: done by the provider before. served: exchanges before."""
+    """One way to be refused. acts: done before, by the provider but for the consumer's withdrawal.
+
+    served: exchanges before. dataset: the sample's, or one that is published like it.
+    """
 
     code: str
     limits: Limits = Limits()
@@ -46,14 +50,24 @@ class Row:
     purpose: str = PURPOSE
     fields: tuple[str, ...] | None = None
     where: dict[str, Any] = field(default_factory=lambda: ONE)
+    dataset: str = "residents"
 
+
+OTHERS = {
+    "archive": DatasetOffer("archive", "sensitive", "conditional", True, carried="elsewhere"),
+    "replaced": DatasetOffer("replaced", "personal", "conditional", True),
+}
+"""Datasets that are published beside the sample's."""
 
 TABLE = (
     Row("grant-not-active", acts=()),
     Row("grant-not-active", acts=("accept", "refuse")),
     Row("grant-suspended", acts=("approve", "suspend")),
     Row("grant-revoked", acts=("approve", "revoke")),
+    Row("grant-withdrawn", acts=("approve", "withdraw")),
     Row("grant-not-started"),
+    Row("carried-elsewhere", dataset="archive"),
+    Row("dataset-withdrawn", acts=("approve", "dataset-withdraw"), dataset="replaced"),
     Row("exchanges-exhausted", limits=Limits(exchanges_max=1), served=1),
     Row("rows-exhausted", limits=Limits(rows_max=1), where=TWO),
     Row("bytes-exhausted", limits=Limits(size_bytes_max=10)),
@@ -82,14 +96,40 @@ class Bench:
         self.put += 1
         return await _put(service, kind, body, f"{kind}-{self.put}")
 
+    async def publish(self, offer: DatasetOffer) -> None:
+        """A dataset that is described as the sample's is."""
+        node = self.provider.node
+        offered = dataset(node.view(), node.department, "residents")
+        assert offered is not None
+        place = node.store.get(store_keys.document_key(offered.document))
+        assert place is not None
+        index = LeafIndex(store_keys.read_number(place))
+        document = node.store.get(store_keys.attached_key(index))
+        await _put(self.provider, "dataset.publish", offer, offer.name, document=document)
+
     async def granted(self, row: Row) -> bytes:
         """The row's grant, after what was done about it."""
         start = self.plain.valid_from_ms + (YEAR_MS if row.code == "grant-not-started" else 0)
         wanted: GrantRequest = msgspec.structs.replace(
-            self.plain, limits=row.limits, valid_from_ms=start, valid_until_ms=start + YEAR_MS
+            self.plain,
+            dataset=row.dataset,
+            limits=row.limits,
+            valid_from_ms=start,
+            valid_until_ms=start + YEAR_MS,
         )
+        if row.dataset in OTHERS:
+            await self.publish(OTHERS[row.dataset])
         grant_id = await self.write(self.consumer, "grant.request", wanted)
         for word in row.acts:
+            if word == "withdraw":
+                await self.write(
+                    self.consumer, "grant.withdraw", GrantDecision(grant_id, "as agreed")
+                )
+                continue
+            if word == "dataset-withdraw":
+                ended = DatasetWithdraw(row.dataset, "as agreed")
+                await self.write(self.provider, "dataset.withdraw", ended)
+                continue
             body: Format = GrantDecision(grant_id, "as agreed")
             if word in ("accept", "approve"):
                 body = GrantApprove(grant_id)

@@ -145,7 +145,13 @@ class City:
         subject = self.chance.choice(("person", None))
         secrecy = self.chance.choice(("personal", "personal", "sensitive"))
         offer = DatasetOffer(
-            f"data-{self.numbers}", secrecy, sharing, True, tuple(approvers), tuple(origins)
+            name=f"data-{self.numbers}",
+            classification=secrecy,
+            sharing=sharing,
+            authoritative=True,
+            co_approvers=tuple(approvers),
+            derived_from=tuple(origins),
+            carried=self.chance.choice(("nodes", "nodes", "nodes", "elsewhere")),
         )
         document = description(FIELDS, subject)
         self.documents[sha256(document).digest()] = document

@@ -407,9 +407,9 @@ class Stage(Ledger):
         body = Keys(lines_of(batches))
         return self.sign(department, "exchange.keys", body, items=items_of(batches))
 
-    def sealed(self) -> bytes:
+    def sealed(self, **more: Any) -> bytes:
         """Appends a sensitive dataset and an approved grant on it; the grant's id."""
-        body = DatasetOffer("illnesses", "sensitive", "conditional", authoritative=True)
+        body = DatasetOffer("illnesses", "sensitive", "conditional", authoritative=True, **more)
         self.accept(self.sign(PROVIDER, "dataset.publish", body, document=description()))
         return self.granted(dataset="illnesses")
 

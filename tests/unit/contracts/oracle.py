@@ -35,6 +35,7 @@ class Data:
     approvers: set[str]
     origins: list[bytes]
     sealed: bool
+    carried: str
     classification: str
     withdrawn: bool = False
     rules: Rules | None = None
@@ -133,9 +134,16 @@ class Oracle:
             names, subject = fields
             approvers = set(body.co_approvers)
             origins = list(body.derived_from)
-            sealed = body.classification == "sensitive" or body.sharing == "closed"
+            secret = body.classification == "sensitive" or body.sharing == "closed"
             self.data[by, body.name] = Data(
-                set(names), subject, body.sharing, approvers, origins, sealed, body.classification
+                fields=set(names),
+                subject=subject,
+                sharing=body.sharing,
+                approvers=approvers,
+                origins=origins,
+                sealed=secret and body.carried == "nodes",
+                carried=body.carried,
+                classification=body.classification,
             )
         return codes
 
@@ -485,8 +493,11 @@ class Oracle:
             codes |= self._stops(right, time_ms)
             if by != asked.provider:
                 codes.add("not-the-provider")
-            if self.data[asked.provider, asked.dataset].sealed and not line.sealed:
+            data = self.data[asked.provider, asked.dataset]
+            if data.sealed and not line.sealed:
                 codes.add("seal-required")
+            if data.carried == "elsewhere" and line.sealed:
+                codes.add("carried-elsewhere")
             if line.version != right.version:
                 codes.add("other-version")
             if line.purpose != asked.purpose:

@@ -95,6 +95,12 @@ def a_change_that_takes_a_field_away(stage: Stage) -> Sent:
 
 
 @refused("incompatible-change")
+def a_change_of_who_carries_a_dataset(stage: Stage) -> Sent:
+    change = offer(carried="elsewhere")
+    return stage.sign(PROVIDER, "dataset.change", change, document=description())
+
+
+@refused("incompatible-change")
 def a_change_of_a_fields_type(stage: Stage) -> Sent:
     document = description(insured="boolean")
     return stage.sign(PROVIDER, "dataset.change", offer(), document=document)

@@ -185,6 +185,11 @@ def a_receipt_of_sensitive_data_that_is_not_sealed(stage: Stage) -> Sent:
     return stage.receipts(grant_id=stage.sealed())
 
 
+@refused("carried-elsewhere")
+def a_sealed_receipt_of_what_its_publisher_carries_itself(stage: Stage) -> Sent:
+    return stage.receipts(grant_id=stage.sealed(carried="elsewhere"), sealed=True)
+
+
 @refused("not-acknowledged")
 def a_key_before_the_acknowledgement(stage: Stage) -> Sent:
     grant_id = stage.sealed()

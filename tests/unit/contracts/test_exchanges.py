@@ -211,3 +211,13 @@ def test_a_dataset_that_is_closed_later_lets_only_sealed_content_through(stage: 
     stage.accept(stage.sign(PROVIDER, "dataset.change", change, document=description()))
     assert stage.codes(stage.receipts(), stage.receipts(sealed=True)) == ["seal-required"]
     assert stage.grant().sealed == 1
+
+
+def test_a_sensitive_dataset_that_its_publisher_carries_itself_has_plain_receipts(
+    stage: Stage,
+) -> None:
+    grant_id = stage.sealed(carried="elsewhere")
+    stage.accept(stage.receipts(2, grant_id=grant_id))
+    stage.accept(stage.acknowledgements(2, grant_id=grant_id))
+    known = stage.grant(grant_id)
+    assert (known.exchanges, known.sealed, known.acknowledged) == (2, 0, 2)

@@ -12,9 +12,9 @@ from contracts.registry import CONTRACTS
 from ledger.records import parse_leaf
 
 HEIGHT, TREE_SIZE = 57, 119
-TREE_ROOT = "b41058b98266795e95671f1035b62e8ade5306ce9bb4fb8a4ed36ed8d2d19db2"
-STATE_ROOT = "5a8fbc4319263b438666e6ea6625f5e5ca6b0cde5406c11d1de2db2f1f46a17e"
-BLOCK_HASH = "8db47e1fff7805796df4439bc5780eea8e4719d89c76c6b6e20e2156e5b178dd"
+TREE_ROOT = "85317ee5434219792334c0272ece6ca7122c242fb0949703c6db45023ef17131"
+STATE_ROOT = "dec91228bd9298786fd3d91ef3b97b9b3b0eed34055ba16daf1325ff259ae943"
+BLOCK_HASH = "10b1ac7531445610a99a7ffceeb36afaff09014bf1a7d61387a6de55b47370a6"
 
 
 def test_the_golden_ledger_ends_where_it_always_has() -> None:
