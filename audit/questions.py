@@ -28,6 +28,8 @@ class Question:
 
     period: whether it is of what happened from $from_ms on and before $to_ms; else of what stands.
     listed: whether its answer is that of complete lists, which a proof can show (`audit.listed`).
+    items: whether it is of single exchanges, of which a node's own tables (`audit.index`) have no
+    rows.
     """
 
     meaning: str
@@ -35,6 +37,7 @@ class Question:
     parameters: tuple[str, ...] = ()
     period: bool = False
     listed: bool = False
+    items: bool = False
 
 
 ALWAYS = (0, 2**62)
@@ -77,6 +80,27 @@ QUESTIONS: dict[str, Question] = {
            ORDER BY r.leaf_index""",
         ("grant",),
         period=True,
+    ),
+    "exchanges": Question(
+        "Each exchange under one grant: receipt, acknowledgement, key, void, and how it ended.",
+        """SELECT *, CASE WHEN void_ms IS NOT NULL AND sealed AND key_ms IS NULL
+                              AND acknowledged_ms IS NOT NULL THEN 'voided, key withheld'
+                         WHEN void_ms IS NOT NULL THEN 'voided'
+                         WHEN acknowledged_ms IS NULL THEN 'not acknowledged'
+                         WHEN sealed AND key_ms IS NULL THEN 'no key'
+                         ELSE 'complete' END AS ended
+           FROM (SELECT exchange_id, r.sealed, r.rows, r.size_bytes, r.time_ms AS receipt_ms,
+                   min(h.time_ms) FILTER (WHERE half = 'acknowledgement') AS acknowledged_ms,
+                   min(h.time_ms) FILTER (WHERE half = 'key') AS key_ms,
+                   min(h.time_ms) FILTER (WHERE half = 'void') AS void_ms,
+                   min(h.delivered_bytes) AS delivered_bytes,
+                   min(h.code) FILTER (WHERE half = 'void') AS void_reason
+                 FROM receipts r LEFT JOIN halves h USING (exchange_id)
+                 WHERE r.grant_id = $grant AND r.time_ms >= $from_ms AND r.time_ms < $to_ms
+                 GROUP BY ALL) ORDER BY receipt_ms, exchange_id""",
+        ("grant",),
+        period=True,
+        items=True,
     ),
     "activity": Question(
         "Everything that one department did.",

@@ -106,6 +106,7 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("rows", _INT, "rows handed over"),
         ("size_bytes", _INT, "bytes of content"),
         ("subjects", _INT, "how many persons"),
+        ("sealed", _BOOL, "whether it went out as ciphertext, its key to follow"),
     ),
     "halves": (
         ("half", _TEXT, "acknowledgement, key, void or denial"),
@@ -114,8 +115,9 @@ SCHEMA: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("record_id", _ID, "the record that holds it"),
         ("time_ms", _INT, "the block's time"),
         ("consumer", _TEXT, "of a denial: who was refused"),
-        ("code", _TEXT, "of a denial: why"),
+        ("code", _TEXT, "of a denial or a void: why"),
         ("count", _INT, "of a denial: how many such requests; else 1"),
+        ("delivered_bytes", _INT, "of a void: how much had gone out"),
     ),
     "datasets": (
         ("dataset", _TEXT, "publisher/name"),
@@ -330,15 +332,16 @@ class TableWriter:
         match item:
             case Receipt():
                 counts = (item.rows, item.size_bytes, item.subjects)
-                self._rows["receipts"].append((*place, *counts))
+                sealed = item.key_commitment is not None
+                self._rows["receipts"].append((*place, *counts, sealed))
             case Acknowledgement():
-                halves.append(("acknowledgement", *place, None, None, 1))
+                halves.append(("acknowledgement", *place, None, None, 1, None))
             case Key():
-                halves.append(("key", *place, None, None, 1))
+                halves.append(("key", *place, None, None, 1, None))
             case Void():
-                halves.append(("void", *place, None, None, 1))
+                halves.append(("void", *place, None, item.reason, 1, item.delivered_bytes))
             case Denial():
-                halves.append(("denial", *place, item.consumer, item.code, item.count))
+                halves.append(("denial", *place, item.consumer, item.code, item.count, None))
 
 
 def _grant(value: Grant) -> Row:

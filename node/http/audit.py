@@ -45,6 +45,7 @@ def questions(_: Auditor) -> list[AuditQuestion]:
             takes=list(asked.parameters) + (["from_ms", "to_ms"] if asked.period else []),
         )
         for name, asked in QUESTIONS.items()
+        if not asked.items
     ]
 
 
@@ -68,6 +69,8 @@ def answer(
     asked = QUESTIONS.get(question)
     if asked is None:
         raise Problem("not-found", f"{question} is no question: /v1/audit/questions lists all")
+    if asked.items:
+        raise Problem("not-found", f"{question}: `concordat audit ask` answers it from a ledger")
     given = {"dataset": dataset, "field": field, "grant": grant, "department": department}
     given |= {"actor": actor, "days": str(days)}
     parameters: dict[str, str | int] = {}

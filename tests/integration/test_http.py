@@ -420,7 +420,7 @@ def test_an_audit_of_the_live_node_holds(cluster: Cluster) -> None:
 def test_an_auditor_asks_the_node_what_the_command_asks_a_ledger(cluster: Cluster) -> None:
     node = cluster["health"]
     listed = ask(node, "GET", "/v1/audit/questions", role="auditor").json()
-    assert {entry["question"] for entry in listed} == set(QUESTIONS)
+    assert {entry["question"] for entry in listed} == set(QUESTIONS) - {"exchanges"}
     for number in range(3):
         asked = ask(node, "POST", "/v1/datasets", json=offer(f"asked-{number}"))
         assert asked.status_code == 201, asked.text
@@ -429,6 +429,9 @@ def test_an_auditor_asks_the_node_what_the_command_asks_a_ledger(cluster: Cluste
     for name, question in QUESTIONS.items():
         options = {each: given[each] for each in question.parameters}
         answer = ask(node, "GET", f"/v1/audit/{name}", role="auditor", params=options)
+        if question.items:
+            assert answer.status_code == 404, answer.text
+            continue
         if "grant" in options:
             problem(answer, "invalid-request")
             assert f"there is no grant {given['grant']}" in answer.text

@@ -9,6 +9,8 @@ import pytest
 from test_gateway import Pair, run
 
 from audit.gaps import reconcile
+from audit.questions import ALWAYS, QUESTIONS, Database
+from audit.tables import make_tables
 from contracts.catalog import DatasetOffer, dataset
 from contracts.grants import Grant, GrantDecision, grant
 from ledger import store_keys
@@ -48,6 +50,17 @@ async def until(pair: Pair, holds: Callable[[Grant], bool]) -> Grant:
     raise AssertionError("the node stopped")
 
 
+def ended(pair: Pair) -> list[str]:
+    """How each exchange under the grant ended, as an auditor is told."""
+    asked = QUESTIONS["exchanges"]
+    parameters = {"grant": pair.grant_id.hex(), "from_ms": ALWAYS[0], "to_ms": ALWAYS[1]}
+    node = pair.provider.node
+    with Database(make_tables(node.store, node.genesis)) as database:
+        answer = database.ask(asked.sql, parameters)
+    place = answer.columns.index("ended")
+    return [row[place] for row in answer.rows]
+
+
 def gaps(pair: Pair, *, grace_ms: int = 0) -> list[str]:
     """What an auditor finds on the provider's ledger."""
     found = reconcile(pair.provider.node.store, grace_ms=grace_ms)
@@ -69,7 +82,7 @@ def test_sealed_content_is_acknowledged_before_its_key_is_handed_over(tmp_path: 
             assert received.answer().rows == (("SYN-0001", "Ada Example", True),)
         known = await until(pair, lambda known: known.opened == 1)
         assert (known.exchanges, known.sealed, known.acknowledged, known.voided) == (1, 1, 1, 0)
-        assert gaps(pair) == []
+        assert (gaps(pair), ended(pair)) == ([], ["complete"])
 
     play(tmp_path, scene)
 
@@ -80,6 +93,7 @@ def test_a_provider_that_keeps_the_key_is_seen_by_the_auditor(
     async def scene(pair: Pair) -> None:
         async def silent(opened: Any, placed: Any) -> bytes:
             assert "key-missing" in gaps(pair, grace_ms=-1)
+            assert ended(pair) == ["no key"]
             raise RpcError("busy", "another time")
 
         monkeypatch.setattr(pair.provider.provider, "_hand_over_key", silent)
@@ -87,7 +101,7 @@ def test_a_provider_that_keeps_the_key_is_seen_by_the_auditor(
         known = await until(pair, lambda known: known.voided == 1)
         assert (known.acknowledged, known.opened) == (1, 0)
         assert (await pair.until_void()).delivered_bytes == 0
-        assert gaps(pair) == ["key-withheld"]
+        assert (gaps(pair), ended(pair)) == (["key-withheld"], ["voided, key withheld"])
 
     play(tmp_path, scene, window_ms=SHORT_MS)
 
@@ -104,7 +118,7 @@ def test_a_consumer_that_does_not_acknowledge_gets_no_key(
         known = await until(pair, lambda known: known.voided == 1)
         assert (known.acknowledged, known.opened) == (0, 0)
         assert (await pair.until_void()).delivered_bytes == 0
-        assert gaps(pair) == []
+        assert (gaps(pair), ended(pair)) == ([], ["voided"])
 
     play(tmp_path, scene, window_ms=SHORT_MS)
 

@@ -71,6 +71,8 @@ def test_each_question_is_answered(world: World, tables: Tables) -> None:
         "exchange.receipts",
         "exchange.acknowledgements",
     ]
+    exchanges = answers(tables, "exchanges", grant=world.used.hex())
+    assert [(row["sealed"], row["ended"]) for row in exchanges] == [(False, "complete")] * 10
     done = answers(tables, "activity", department="housing")
     assert [row["kind"] for row in done] == [
         "dataset.publish",
@@ -167,6 +169,8 @@ def test_a_growing_index_answers_as_tables_made_at_once(monkeypatch: pytest.Monk
         tables = make_tables(world.branch, world.branch.genesis)
         with Database(tables) as database:
             for name, question in QUESTIONS.items():
+                if question.items:
+                    continue  # an index has no rows of single exchanges
                 wanted = {each: given[each] for each in question.parameters}
                 period = PERIOD if question.period else {}
                 expected = database.ask(question.sql, period | wanted).rows
