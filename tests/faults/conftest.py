@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from founding import found_here
 
 from cli.demo.cluster import Cluster
 from faults.network import Network, made_network, place_on
@@ -22,7 +23,7 @@ def founded(three_hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> I
     made = Cluster(tmp_path_factory.mktemp("three"), TITLES)
     place_on(three_hosts, made)
     try:
-        made.found()
+        found_here(made)
         yield made
     finally:
         made.close()

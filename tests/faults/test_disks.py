@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import needs_root, needs_tool
+from founding import found_here
 
 from cli.demo.cluster import Cluster, Department, program
 from faults.injection import end_with_its_node, injected, start_traced
@@ -22,7 +23,7 @@ TMPFS_BYTES = 6 * 1024 * 1024
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path, TITLES)
     try:
-        made.found()
+        found_here(made)
         yield made
     finally:
         made.close()

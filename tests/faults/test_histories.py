@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_tool
+from founding import found_here
 from histories.recording import record_run, verdict
 
 from cli.demo.cluster import TITLES, Cluster
@@ -29,7 +30,7 @@ def cluster(network: Network, tmp_path: Path) -> Iterator[Cluster]:
     made.folder.mkdir()
     place_on(network, made)
     try:
-        made.found()
+        found_here(made)
         made.start()
         yield made
     finally:

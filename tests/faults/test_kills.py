@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from founding import found_here
 
 from cli.demo.cluster import Cluster
 from faults.load import Load, check_all
@@ -29,7 +30,7 @@ TITLES = {"housing": "Housing Bureau", "tourism": "Tourism Bureau", "transport":
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path, TITLES)
     try:
-        made.found()
+        found_here(made)
         made.start()
         yield made
     finally:

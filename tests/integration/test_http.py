@@ -13,6 +13,7 @@ import httpx2
 import msgspec
 import pytest
 from faults.load import offer, settled, verify, wait_for
+from founding import found_here
 
 from audit.cose import check_receipt
 from audit.questions import QUESTIONS
@@ -40,7 +41,7 @@ TITLES = {"health": "Health Commission", "housing": "Housing Bureau", "tourism":
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("http"), TITLES)
     try:
-        made.found()
+        found_here(made)
         made.start()
         yield made
         wait_for(lambda: settled(made), "all nodes to agree")
@@ -493,12 +494,12 @@ def test_a_node_that_cannot_start_says_why(cluster: Cluster, tmp_path: Path) -> 
 def test_a_data_directory_of_another_ledger_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     other = Cluster(tmp_path, {"housing": "Another Housing Bureau"})
     try:
-        other.found()
+        found_here(other)
         other.start()
         other["housing"].stop()
         third = Cluster(tmp_path / "third", {"housing": "A third Housing Bureau"})
         third.folder.mkdir()
-        third.found()
+        found_here(third)
         data = third["housing"].folder / "data"
         subprocess.run(["cp", "-a", str(other["housing"].folder / "data"), str(data)], check=True)
         assert "another ledger" in refused_start(third["housing"].folder)
@@ -509,7 +510,7 @@ def test_a_data_directory_of_another_ledger_is_refused(cluster: Cluster, tmp_pat
 def test_a_node_that_starts_alone_says_what_it_waits_for_and_joins(tmp_path: Path) -> None:
     made = Cluster(tmp_path, TITLES)
     try:
-        made.found()
+        found_here(made)
         alone = made["housing"]
         alone.start()
 

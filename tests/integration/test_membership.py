@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from faults.load import offer, settled, verify, wait_for
+from founding import found_here
 
 from cli.demo.cluster import Cluster, Department, program, run
 
@@ -20,7 +21,7 @@ TITLES = {"health": "Health Commission", "housing": "Housing Bureau", "tourism":
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path, TITLES)
     try:
-        made.found()
+        found_here(made)
         yield made
     finally:
         made.close()
