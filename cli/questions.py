@@ -124,7 +124,7 @@ def _source(target: str, token: str | None) -> Iterator[Source]:
 @click.argument("target")
 @click.option("--dataset", help="publisher/name, for readers and field-readers.")
 @click.option("--field", help="A field's name, for field-readers.")
-@click.option("--grant", help="A grant's id, for timeline.")
+@click.option("--grant", help="A grant's id, for timeline and exchanges.")
 @click.option("--department", help="A short name, for activity.")
 @click.option("--actor", help="A pseudonymous name, for official.")
 @click.option(
