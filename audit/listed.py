@@ -1,4 +1,6 @@
-"""Proofs that an answer about a dataset's readers is complete, each a file of its own. Pure.
+"""Proofs that an answer is complete by the heads of lists, each a file of its own. Pure.
+
+Who read a dataset or a field:
 
     grants.json                all grants on the dataset, by the head of their list
     receipts-<grant id>.json   all receipts under one of them, by the head of theirs
@@ -6,9 +8,15 @@
 
 An amendment makes a version, and the state of the grant, shown with its receipts, counts them: no
 version is missing. Times are those of blocks, which the proofs do not show.
+
+    timeline.json              every record about a grant
+    record-<record id>.json    a denial in the name of a grant by who does not provide its data
+    emergencies.json           every grant that began as an emergency
+
+What other questions are about is on no list.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit.proofs.build import Prover, Unprovable
@@ -22,17 +30,66 @@ GRANTS_MAX = 10_000
 _OTHER = "Run `concordat audit verify` on it: the answer and the proofs do not agree."
 
 
-def reader_proofs(
-    prover: Prover, genesis: GenesisFile, tables: Tables, dataset: str
+def listed_proofs(
+    name: str,
+    prover: Prover,
+    genesis: GenesisFile,
+    tables: Tables,
+    parameters: Mapping[str, str | int],
 ) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files that prove who read a dataset.
+    """Names and contents of the files that prove the answer to a listed question.
 
     tables: as of the prover's certificate. Raises Unprovable, also if an answer from the tables
     would not be what the proofs show.
     """
-    publisher, _, name = dataset.partition("/")
     voters = prover.voters()
     yield "voters.json", voters
+    match name:
+        case "timeline":
+            yield from _timeline(prover, genesis, tables, str(parameters["grant"]))
+        case "emergencies":
+            yield from _emergencies(prover, genesis, tables)
+        case _:
+            yield from _readers(prover, genesis, tables, str(parameters["dataset"]))
+
+
+def _timeline(
+    prover: Prover, genesis: GenesisFile, tables: Tables, grant_id: str
+) -> Iterator[tuple[str, bytes]]:
+    data = prover.timeline(bytes.fromhex(grant_id))
+    facts = check_proof(data, genesis, prover.voters()).facts
+    proved = [entry["record_id"] for entry in facts["records"]]
+    rows = tables.named("record_grants")
+    told = {row["record_id"] for row in rows if row["grant_id"] == grant_id}
+    beside = told.difference(proved)
+    of_others = {
+        row["record_id"]
+        for row in tables.named("records")
+        if row["kind"] == "exchange.denials" and row["department"] != facts["request"]["provider"]
+    }
+    if not beside <= of_others or not told.issuperset(proved):
+        raise Unprovable(f"the records about grant {grant_id} are not those proved", _OTHER)
+    yield "timeline.json", data
+    for record_id in sorted(beside):
+        yield f"record-{record_id}.json", prover.record(bytes.fromhex(record_id))
+
+
+def _emergencies(
+    prover: Prover, genesis: GenesisFile, tables: Tables
+) -> Iterator[tuple[str, bytes]]:
+    data = prover.emergencies()
+    facts = check_proof(data, genesis, prover.voters()).facts
+    told = [row["grant_id"] for row in tables.named("grants") if row["emergency"]]
+    if sorted(entry["grant_id"] for entry in facts["grants"]) != told:
+        raise Unprovable("the emergencies are not those that are proved", _OTHER)
+    yield "emergencies.json", data
+
+
+def _readers(
+    prover: Prover, genesis: GenesisFile, tables: Tables, dataset: str
+) -> Iterator[tuple[str, bytes]]:
+    publisher, _, name = dataset.partition("/")
+    voters = prover.voters()
 
     def facts(data: bytes) -> dict[str, Any]:
         return check_proof(data, genesis, voters).facts

@@ -80,6 +80,7 @@ QUESTIONS: dict[str, Question] = {
            ORDER BY r.leaf_index""",
         ("grant",),
         period=True,
+        listed=True,
     ),
     "exchanges": Question(
         "Each exchange under one grant: receipt, acknowledgement, key, void, and how it ended.",
@@ -153,6 +154,7 @@ QUESTIONS: dict[str, Question] = {
            FROM (SELECT *, requested_ms AS time_ms FROM grants WHERE emergency)
            WHERE time_ms >= $from_ms AND time_ms < $to_ms ORDER BY requested_ms, grant_id""",
         period=True,
+        listed=True,
     ),
     "membership": Question(
         "Changes of members, nodes, voters, settings and keys.",

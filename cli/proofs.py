@@ -39,6 +39,8 @@ _SHAPES = {
     "receipts": ("GRANT_ID",),
     "grants": ("PUBLISHER/DATASET",),
     "datasets": ("DEPARTMENT",),
+    "timeline": ("GRANT_ID",),
+    "emergencies": (),
     "voters": (),
 }
 
@@ -94,6 +96,8 @@ def prove(
       receipts GRANT_ID                    all receipts under the grant
       grants PUBLISHER/DATASET             all grants on the dataset
       datasets DEPARTMENT                  all datasets of the department
+      timeline GRANT_ID                    all records about the grant
+      emergencies                          all grants that began as an emergency
       voters                               who has voted since genesis; many proofs share this file
     """
     del url
@@ -123,6 +127,8 @@ def prove(
 def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
     if kind == "voters":
         return prover.voters()
+    if kind == "emergencies":
+        return prover.emergencies()
     if kind == "absence":
         return prover.absence(_name(arguments[0]), *_dataset_name(arguments[1]))
     if kind == "grants":
@@ -138,6 +144,7 @@ def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
         "receipt": prover.receipt,
         "grant": prover.grant,
         "receipts": prover.receipts,
+        "timeline": prover.timeline,
     }[kind]
     return make(bytes.fromhex(text))
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from audit.listed import reader_proofs
+from audit.export import Unexportable, exported
+from audit.listed import listed_proofs
 from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import moment
 from audit.questions import ALWAYS, QUESTIONS, Answer, Database, Question, Unanswerable
@@ -174,11 +175,11 @@ def ask(
         if proof is not None and height is not None:
             complete = f"complete by full verification up to height {height}"
             if asked.listed:
-                dataset = str(parameters["dataset"])
-                count = _prove(dataset, genesis, source, height, proof)
+                count = _prove(question, parameters, genesis, source, height, proof)
                 complete = f"complete by the heads of lists, {count} files in {proof}; {complete}"
             else:
-                complete += "; there is no shorter proof of it"
+                _enclose(genesis, source, proof)
+                complete += f", which is enclosed in {proof}: there is no shorter proof of it"
         with _opened(source, genesis, height_max=height) as found:
             _answer(asked.meaning, asked.sql, parameters, found, form, output, complete)
 
@@ -223,19 +224,37 @@ def _verified_height(genesis: GenesisFile, source: Source, folder: Path, target:
     return report.certified.height
 
 
-def _prove(dataset: str, genesis: GenesisFile, source: Source, height: int, folder: Path) -> int:
-    """Writes the proofs of who read a dataset, and says how many. Raises Failure."""
+def _prove(
+    question: str,
+    parameters: Mapping[str, str | int],
+    genesis: GenesisFile,
+    source: Source,
+    height: int,
+    folder: Path,
+) -> int:
+    """Writes the proofs of a listed question's answer, and says how many. Raises Failure."""
     tables = make_tables(source, genesis, height_max=height, exchanges=False)
     ready = source if source.whole else ReplayedSource(genesis, source)
     try:
         prover = Prover(genesis, ready)
-        files = dict(reader_proofs(prover, genesis, tables, dataset))
+        files = dict(listed_proofs(question, prover, genesis, tables, parameters))
     except Unprovable as error:
         raise Failure(str(error), error.remedy) from None
     folder.mkdir(parents=True)
     for name, data in files.items():
         write_new(folder / name, data)
     return len(files)
+
+
+def _enclose(genesis: GenesisFile, source: Source, folder: Path) -> None:
+    """Writes the whole ledger as an export: whoever has it asks again. Raises Failure."""
+    try:
+        for name, data in exported(source, genesis):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_new(path, data)
+    except Unexportable as error:
+        raise Failure(str(error), error.remedy) from None
 
 
 @click.command()

@@ -17,6 +17,7 @@ from audit.proofs.format import (
     BlockPart,
     CertificatePart,
     DatasetsStatement,
+    EmergenciesStatement,
     GrantsStatement,
     GrantStatement,
     HeldGrant,
@@ -25,6 +26,7 @@ from audit.proofs.format import (
     OtherKey,
     Path,
     Proof,
+    ProofRefused,
     ReceiptsStatement,
     ReceiptStatement,
     RecordPart,
@@ -32,20 +34,24 @@ from audit.proofs.format import (
     Signer,
     Statement,
     StatePart,
+    TimelineStatement,
     VoterChain,
     VoterChange,
 )
+from audit.proofs.timelines import line_about
 from audit.proofs.trust import Trust
 from audit.reading import with_attached
 from audit.replay import Replay
 from audit.verify import Source
 from contracts.exchanges import Receipt, parse_item
-from contracts.grants import ended, grant
+from contracts.grants import Grant, ended, grant
 from contracts.machine import parse_tip
 from contracts.state import (
+    acts_list,
     dataset_key,
     datasets_list,
     department_key,
+    emergencies_list,
     grant_key,
     grants_list,
     held_list,
@@ -141,6 +147,14 @@ class Prover:
     def datasets(self, department: str) -> bytes:
         """The complete list of a department's datasets."""
         return self._proved(lambda: self._datasets(department))
+
+    def timeline(self, grant_id: bytes) -> bytes:
+        """Every record about a grant."""
+        return self._proved(lambda: self._timeline(grant_id))
+
+    def emergencies(self) -> bytes:
+        """The complete list of grants that began as an emergency."""
+        return self._proved(self._emergencies)
 
     def tlog_proof(self, record_id: bytes) -> bytes:
         """That a record is in the ledger, as a C2SP tlog-proof with the record's leaf in it."""
@@ -474,6 +488,46 @@ class Prover:
             state=state,
             head=self._state_part(receipts_list(grant_id)),
             records=tuple(self._record_part(item[:32]) for item in items),
+        )
+
+    def _timeline(self, grant_id: bytes) -> TimelineStatement:
+        state = self._grant_part(grant_id)
+        value = grant(self._state(), grant_id)
+        assert value is not None
+        acted = frozenset(self._list(acts_list(grant_id)))
+        return TimelineStatement(
+            grant_id=grant_id.hex(),
+            state=state,
+            acts=self._state_part(acts_list(grant_id)),
+            receipts=self._state_part(receipts_list(grant_id)),
+            records=tuple(self._about(value, acted)),
+        )
+
+    def _about(self, value: Grant, acted: frozenset[bytes]) -> Iterator[RecordPart]:
+        """The records of a grant's timeline. acted: ids of those on its list of acts."""
+        asked = self._record_part(value.grant_id)
+        yield asked
+        for index in range(asked.leaf_index + 1, self._size):
+            data = self._leaf(index)
+            if value.grant_id not in data or isinstance(parse_any_leaf(data), BlockHeader):
+                continue
+            record = parse_leaf(data)
+            if record.header.kind.startswith("exchange."):
+                try:
+                    line_about(value, record)
+                except ProofRefused:
+                    continue
+            elif record.record_id not in acted:
+                continue
+            yield RecordPart(data, index, self._path(index))
+
+    def _emergencies(self) -> EmergenciesStatement:
+        return EmergenciesStatement(
+            head=self._state_part(emergencies_list()),
+            grants=tuple(
+                HeldGrant(grant_id.hex(), self._grant_part(grant_id))
+                for grant_id in self._list(emergencies_list())
+            ),
         )
 
 

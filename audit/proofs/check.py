@@ -22,6 +22,7 @@ import msgspec
 from audit.proofs.format import (
     AbsenceStatement,
     DatasetsStatement,
+    EmergenciesStatement,
     GrantsStatement,
     GrantStatement,
     Proof,
@@ -31,16 +32,20 @@ from audit.proofs.format import (
     RecordPart,
     RecordStatement,
     StatePart,
+    TimelineStatement,
     parse_proof,
 )
+from audit.proofs.timelines import check_timeline
 from audit.proofs.trust import Trust, state_value
 from contracts.catalog import dataset
 from contracts.exchanges import Receipt, ReceiptLine, Receipts, parse_item
 from contracts.grants import Grant, ended, parse_grant
 from contracts.state import (
+    acts_list,
     dataset_key,
     datasets_list,
     department_key,
+    emergencies_list,
     grant_key,
     grants_list,
     held_list,
@@ -126,6 +131,10 @@ def _check(proof: Proof, trust: Trust) -> Proved:
             kind, (words, facts) = "grants", _grants(certified, statement)
         case DatasetsStatement() as statement:
             kind, (words, facts) = "datasets", _datasets(certified, statement)
+        case TimelineStatement() as statement:
+            kind, (words, facts) = "timeline", _timeline(certified, statement)
+        case EmergenciesStatement() as statement:
+            kind, (words, facts) = "emergencies", _emergencies(certified, statement)
     return Proved(
         ledger_id=genesis.ledger_id,
         fingerprint=genesis.fingerprint,
@@ -230,17 +239,22 @@ def _proved_record(checkpoint: Checkpoint, part: RecordPart) -> Record:
     return record
 
 
-def _record_in(checkpoint: Checkpoint, part: RecordPart) -> Shown:
-    record = _proved_record(checkpoint, part)
-    header, record_id = record.header, record.record_id.hex()
-    facts: dict[str, Any] = {
-        "record_id": record_id,
+def _facts_of(part: RecordPart, record: Record) -> dict[str, Any]:
+    header = record.header
+    return {
+        "record_id": record.record_id.hex(),
         "leaf_index": part.leaf_index,
         "record_kind": header.kind,
         "department": header.department,
         "actor": header.actor,
         "created_ms": header.created_ms,
     }
+
+
+def _record_in(checkpoint: Checkpoint, part: RecordPart) -> Shown:
+    record = _proved_record(checkpoint, part)
+    header, record_id = record.header, record.record_id.hex()
+    facts = _facts_of(part, record)
     return (
         f"Record {record_id} is in the ledger, at leaf {part.leaf_index}.",
         f"Its kind is {header.kind}, by {header.department} (actor {header.actor}), signed with "
@@ -479,6 +493,48 @@ def _datasets(certified: _Certified, statement: DatasetsStatement) -> Shown:
             for value in found
         ),
     ), facts
+
+
+def _timeline(certified: _Certified, statement: TimelineStatement) -> Shown:
+    grant_id = bytes.fromhex(statement.grant_id)
+    value = certified.grant(grant_id, statement.state)
+    records = [(part, certified.record(part)) for part in statement.records]
+    check_timeline(
+        value,
+        acts=certified.head(acts_list(grant_id), statement.acts),
+        receipts=certified.head(receipts_list(grant_id), statement.receipts),
+        records=[(part.leaf_index, record) for part, record in records],
+    )
+    words, grant_facts = _described(value)
+    facts = grant_facts | {"records": [_facts_of(part, record) for part, record in records]}
+    return (
+        f"These are all {len(records)} records about grant {statement.grant_id}, in their order.",
+        *words,
+        *(
+            f"Leaf {part.leaf_index}, dated {moment(record.header.created_ms)}: "
+            f"{record.header.kind} by {record.header.department} ({record.header.actor}), "
+            f"record {record.record_id.hex()}."
+            for part, record in records
+        ),
+    ), facts
+
+
+def _emergencies(certified: _Certified, statement: EmergenciesStatement) -> Shown:
+    head = certified.head(emergencies_list(), statement.head)
+    if not rebuilds(head, [bytes.fromhex(entry.grant_id) for entry in statement.grants]):
+        raise ProofRefused("emergencies", "they are not the whole list of emergencies")
+    found = [
+        certified.grant(bytes.fromhex(entry.grant_id), entry.state) for entry in statement.grants
+    ]
+    return (
+        f"These are all {len(found)} emergencies, whatever became of them.",
+        *(
+            f"Grant {value.grant_id.hex()} of {value.consumer} on {value.request.provider}/"
+            f"{value.request.dataset}, declared {moment(value.requested.time_ms)}, is "
+            f"{value.status}: {value.exchanges} exchanges, {value.rows} rows."
+            for value in found
+        ),
+    ), {"grants": [_described(value)[1] for value in found]}
 
 
 def _line_of(grant_id: bytes, lines: Sequence[ReceiptLine]) -> tuple[int, ReceiptLine]:

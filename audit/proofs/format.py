@@ -219,6 +219,30 @@ class DatasetsStatement(Json, frozen=True, tag_field="kind", tag="datasets"):
     datasets: tuple[ListedDataset, ...]
 
 
+class TimelineStatement(Json, frozen=True, tag_field="kind", tag="timeline"):
+    """These are all records about the grant, from its request to its last receipt, void or denial.
+
+    state: the grant's. acts, receipts: heads of its lists, absent where there never was one.
+    records: in the order of the ledger, each once (`audit.proofs.timelines`).
+    """
+
+    grant_id: HexId
+    state: StatePart
+    acts: StatePart
+    receipts: StatePart
+    records: tuple[RecordPart, ...]
+
+
+class EmergenciesStatement(Json, frozen=True, tag_field="kind", tag="emergencies"):
+    """These are all grants that began as an emergency, whatever became of them.
+
+    head: of their list, absent if there never was one.
+    """
+
+    head: StatePart
+    grants: tuple[HeldGrant, ...]
+
+
 Statement: TypeAlias = (
     RecordStatement
     | ReceiptStatement
@@ -227,9 +251,21 @@ Statement: TypeAlias = (
     | ReceiptsStatement
     | GrantsStatement
     | DatasetsStatement
+    | TimelineStatement
+    | EmergenciesStatement
 )
 
-KINDS = ("record", "receipt", "grant", "absence", "receipts", "grants", "datasets")
+KINDS = (
+    "record",
+    "receipt",
+    "grant",
+    "absence",
+    "receipts",
+    "grants",
+    "datasets",
+    "timeline",
+    "emergencies",
+)
 
 
 class Proof(Json, frozen=True):

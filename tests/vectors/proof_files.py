@@ -47,6 +47,8 @@ def golden_proofs() -> dict[str, bytes]:
         "receipts.json": prover.receipts(asked[0].record_id),
         "grants.json": prover.grants("health", "vaccinations"),
         "datasets.json": prover.datasets("health"),
+        "timeline.json": prover.timeline(revoked.record_id),
+        "emergencies.json": prover.emergencies(),
     }
     other = branch.copy()
     for each, name in ((branch, "one"), (other, "other")):
