@@ -59,8 +59,8 @@ exhaustive: $(STAMP) ## Every interleaving of three cores within large bounds (B
 soak: $(STAMP) ## The simulator for as long as SEEDS says
 	$(PYTEST) -m soak --timeout 0 -s tests/soak tests/unit/contracts/test_city.py
 
-bench: $(STAMP) ## Speed on real nodes, with ratios to the limit (QUICK=1, WORKLOAD=b, JSON=file, PROFILE=folder)
-	PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(JSON),--json $(JSON)) $(if $(PROFILE),--profile $(PROFILE))
+bench: $(STAMP) ## Speed on real nodes, with ratios to the limit (QUICK=1, WORKLOAD=b, JSON=file, PROFILE=folder, FLAMES=folder)
+	PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(JSON),--json $(JSON)) $(if $(PROFILE),--profile $(PROFILE)) $(if $(FLAMES),--flames $(FLAMES))
 
 leader-loss: $(STAMP) ## How long nobody can write after kill -9 of the leader (KILLS=50); etcd beside it, if there
 	PYTHONPATH=tests $(BIN)/python -m bench.leader_loss --kills $(or $(KILLS),50)

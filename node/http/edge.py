@@ -1,16 +1,21 @@
-"""What surrounds every request: limits, the ledger's headers, and the shortest way for records.
+"""What surrounds every request: limits, the ledger's headers, and the shortest way for the busiest.
 
-`POST /v1/records` is where a busy node's requests go, and the framework's part of one is several
-times that of everything else, consensus included. So it is served here in plain ASGI, under the
-same rules and the same description: `node.http.records` has the route and says what it does, and
-whatever is not its plain form (`dry_run`, a query that is wrong) goes to the framework.
+`POST /v1/records` and `POST /v1/exchanges` are where a busy node's requests go, and the framework's
+part of one is more than that of everything else, consensus included. So they are served here in
+plain ASGI, under the same rules and the same description: `node.http.records` and
+`node.http.exchanges` have the routes and say what they do, and whatever is not a request in its
+plain form (`dry_run`, a query or a body that is wrong) goes to the framework.
 """
+
+import json
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger.records import RECORD_BYTES_MAX
 from node.http.access import APP_ROLES, check_role, token_of
+from node.http.exchanges import exchange
+from node.http.models import ExchangeWanted
 from node.http.problems import Problem
 from node.http.records import take_record
 from node.runtime import Wait
@@ -23,6 +28,8 @@ STREAMED = "/v1/bulk/"
 """Bodies below this path may have any length: they are read piece by piece."""
 
 RECORDS = "/v1/records"
+EXCHANGES = "/v1/exchanges"
+JSON = b"application/json"
 
 _PLAIN: dict[bytes, Wait] = {
     b"": "certified",
@@ -52,22 +59,27 @@ class Edge:
         if path.startswith(STREAMED):
             await self._serve(self._app, scope, receive, send)
             return
-        authorization, announced = b"", b"0"
+        authorization, announced, content_type = b"", b"0", b""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 authorization = value
             elif name == b"content-length":
                 announced = value
+            elif name == b"content-type":
+                content_type = value
         limit = self._service.node.config.http.body_bytes_max
         if not announced.isdigit() or int(announced) > limit:
             await _too_large(limit).response()(scope, receive, send)
             return
-        if path == RECORDS and scope["method"] == "POST":
-            wait = _PLAIN.get(scope["query_string"])
-            if wait is not None:
-                await self._serve(self._record_taker(authorization, wait), scope, receive, send)
-                return
-        await self._serve(self._app, scope, _limited(receive, limit), send)
+        query = scope["query_string"]
+        if path == RECORDS and scope["method"] == "POST" and query in _PLAIN:
+            await self._serve(
+                self._record_taker(authorization, _PLAIN[query]), scope, receive, send
+            )
+        elif (path, scope["method"], query, content_type) == (EXCHANGES, "POST", b"", JSON):
+            await self._serve(self._exchanger(authorization), scope, receive, send)
+        else:
+            await self._serve(self._app, scope, _limited(receive, limit), send)
 
     def _record_taker(self, authorization: bytes, wait: Wait) -> ASGIApp:
         """`node.http.records.submit_record` for one request."""
@@ -83,15 +95,33 @@ class Edge:
             except Problem as problem:
                 await problem.response()(scope, receive, send)
                 return
-            body = msgspec.json.encode(written.model_dump())
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-            ]
-            await send({"type": "http.response.start", "status": 201, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _answer(send, 201, msgspec.json.encode(written.model_dump()))
 
         return take
+
+    def _exchanger(self, authorization: bytes) -> ASGIApp:
+        """`node.http.exchanges.exchange` for one request; one that is malformed is the
+        framework's, which says what is wrong with it."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                token = token_of(self._service, authorization.decode("latin-1"))
+                check_role(token, APP_ROLES)
+                raw = await _body(receive, self._service.node.config.http.body_bytes_max)
+                if raw is None:
+                    return
+                try:
+                    wanted = ExchangeWanted.model_validate(json.loads(raw))
+                except (ValueError, RecursionError):
+                    await self._app(scope, _again(raw, receive), send)
+                    return
+                result = await exchange(self._service, token, wanted)
+            except Problem as problem:
+                await problem.response()(scope, receive, send)
+                return
+            await _answer(send, 200, result.model_dump_json().encode())
+
+        return serve
 
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the request; its body is limited by `receive`."""
@@ -144,6 +174,26 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", JSON), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """`receive` as if the body had not been read."""
+    given = False
+
+    async def first_the_body() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return first_the_body
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

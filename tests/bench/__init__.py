@@ -11,5 +11,6 @@ being slow: speed is reported here and asserted nowhere.
 Modules: `wire` a plain HTTP client · `machine` what processes and primitives cost · `traffic` what
 goes between processes · `cluster` the nodes · `drive` clients and times · `measure` a figure ·
 `report` tables and JSON · `records`, `bulk`, `exchanges`, `reading`, `growth`, `ledgers` workloads
-· `others` peers · `profiled` a node under a profiler. `__main__` names the workloads.
+· `others` peers · `profiled` a node under a profiler · `flames` where nodes spend their time.
+`__main__` names the workloads.
 """

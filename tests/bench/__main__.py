@@ -44,10 +44,17 @@ WORKLOADS: dict[str, Workload] = {
 @click.option("--workload", type=click.Choice(sorted(WORKLOADS)), help="Only this one.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON here.")
 @click.option("--profile", type=click.Path(path_type=Path), help="Folder for nodes' profiles.")
-def main(quick: bool, workload: str | None, json_path: Path | None, profile: Path | None) -> None:
+@click.option("--flames", type=click.Path(path_type=Path), help="Folder for flame graphs.")
+def main(
+    quick: bool,
+    workload: str | None,
+    json_path: Path | None,
+    profile: Path | None,
+    flames: Path | None,
+) -> None:
     """Measures, prints a table, and writes JSON if asked to."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-    settings = replace(QUICK if quick else Settings(), profile=profile)
+    settings = replace(QUICK if quick else Settings(), profile=profile, flames=flames)
     with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
         base = Path(folder)
         report = Report(primitives(base / "primitives"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from bench.flames import Flames
 from bench.machine import Usage, usage
 from bench.settings import Settings
 from bench.traffic import sent_bytes
@@ -30,9 +31,14 @@ DAY_MS = 86_400_000
 class Nodes:
     """A running cluster of `count` nodes, one for each department; all of them vote."""
 
-    def __init__(self, cluster: Cluster, *, profiled: bool = False) -> None:
+    def __init__(
+        self, cluster: Cluster, *, profiled: bool = False, flames: Path | None = None
+    ) -> None:
+        """flames: a folder for a flame graph of each node."""
         self.cluster = cluster
         self._profiled = profiled
+        self._flames_folder = flames
+        self._flames: Flames | None = None
         self.names = tuple(cluster.departments)
         self._numbers = itertools.count()
         genesis = cluster.departments[self.names[0]].client("operator").get("/v1/status")
@@ -73,10 +79,18 @@ class Nodes:
         return record.to_bytes()
 
     def begin(self) -> None:
-        """What is measured begins now; so do the nodes' profiles, if they are wanted."""
+        """What is measured begins now; so do the nodes' profiles or flame graphs, if wanted."""
+        if self._flames_folder is not None and self._flames is None:
+            pids = zip(self.names, self.cluster.pids(), strict=True)
+            self._flames = Flames(self._flames_folder, dict(pids))
         if self._profiled:
             for pid in self.cluster.pids():
                 os.kill(pid, signal.SIGUSR1)
+
+    def end(self) -> None:
+        """Nothing more is measured."""
+        if self._flames is not None:
+            self._flames.end()
 
     def usage(self) -> Usage:
         """What all node processes have used so far."""
@@ -124,6 +138,9 @@ def nodes(
         cluster.found()
         before_start(cluster)
         cluster.start()
-        yield Nodes(cluster, profiled=settings.profile is not None)
+        flames = None if settings.flames is None else settings.flames / folder.name
+        running = Nodes(cluster, profiled=settings.profile is not None, flames=flames)
+        yield running
+        running.end()
     finally:
         cluster.close()

@@ -12,6 +12,7 @@ class Settings:
     ledger_records: in the ledgers of workloads h and i; ten times as many bulk receipts.
     sizes: of the ledger of workload j, in signed records. receipts: that are added to it then.
     profile: a folder for a profile of each node, which makes them several times slower.
+    flames: a folder for flame graphs, a folder in it for each workload (`bench.flames`).
     """
 
     runs: int = 5
@@ -22,6 +23,7 @@ class Settings:
     sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     receipts: tuple[int, ...] = (10_000_000,)
     profile: Path | None = None
+    flames: Path | None = None
 
     @property
     def cores(self) -> int:

@@ -53,6 +53,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.close()
 
 
+AS_JSON = {"Content-Type": "application/json"}
+
+
 def ask(
     department: Department, method: str, path: str, *, role: str | None = "steward", **options: Any
 ) -> httpx2.Response:
@@ -126,6 +129,25 @@ def test_wrong_requests_name_their_fields(cluster: Cluster) -> None:
     problem(ask(node, "GET", "/v1/blocks/999999"), "not-found")
     large = {"content": b" " * 5_000_000, "headers": {"Content-Type": "application/json"}}
     problem(ask(node, "POST", "/v1/datasets", **large), "body-too-large")
+
+
+def test_an_exchange_past_the_framework_is_answered_as_within_it(cluster: Cluster) -> None:
+    node = cluster["housing"]
+    wanted = {"grant_id": "0" * 64, "purpose": "dpv:Marketing", "case": "c", "query": {}}
+    right = json.dumps(wanted).encode()
+    bodies = [right, b"{", b"[]", b"\xff", b"[" * 100_000, right[:-1] + b', "colour": 1}']
+    bodies.append(json.dumps(wanted | {"case": ""}).encode())
+    kinds = []
+    asked = [("app", body) for body in bodies] + [("auditor", right), (None, right)]
+    for role, body in asked:
+        first, second = (
+            ask(node, "POST", path, role=role, content=body, headers=AS_JSON.copy())
+            for path in ("/v1/exchanges", "/v1/exchanges?timeout_ms=5000")
+        )
+        assert first.json() == second.json() and first.status_code == second.status_code
+        assert first.headers["content-type"] == second.headers["content-type"]
+        kinds.append(first.json()["type"].rpartition(":")[2])
+    assert kinds == ["not-found", *["invalid-request"] * 6, "wrong-role", "no-token"]
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(cluster: Cluster) -> None:
