@@ -62,7 +62,10 @@ def read_leaves(source: Readable) -> Iterator[Leaf]:
 def _segments(
     source: Readable, first: int, *, signatures: bool, attachments: bool
 ) -> Iterator[Segment]:
-    beside = _Attached(source, first) if attachments else None
+    beside: Iterator[tuple[bytes, bytes]] = iter(())
+    if attachments:
+        beside = source.scan(store_keys.attached_key(LeafIndex(first)), _ATTACHED_END)
+    key_beside, value_beside = next(beside, _NOTHING)
     leaves: list[bytes] = []
     attached: list[bytes | None] = []
     size_bytes = 0
@@ -76,29 +79,20 @@ def _segments(
             return
         leaves.append(data)
         size_bytes += len(data)
-        if beside is not None:
-            held = beside.at(store_keys.ATTACHED + number)
-            attached.append(held)
-            size_bytes += 0 if held is None else len(held)
+        if attachments:
+            wanted = store_keys.ATTACHED + number
+            while key_beside < wanted:
+                key_beside, value_beside = next(beside, _NOTHING)
+            if key_beside == wanted:
+                attached.append(value_beside)
+                size_bytes += len(value_beside)
+            else:
+                attached.append(None)
         if len(leaves) >= SEGMENT_LEAVES or size_bytes > SEGMENT_BYTES_MAX:
             yield Segment(start, leaves, attached, signatures)
             start, leaves, attached, size_bytes = index + 1, [], [], 0
     if leaves:
         yield Segment(start, leaves, attached, signatures)
-
-
-class _Attached:
-    """What is attached, read once in the order of the leaves beside them."""
-
-    def __init__(self, source: Readable, first: int) -> None:
-        self._pairs = source.scan(store_keys.attached_key(LeafIndex(first)), _ATTACHED_END)
-        self._key, self._value = next(self._pairs, _NOTHING)
-
-    def at(self, key: bytes) -> bytes | None:
-        """The value at a key that never decreases; None if there is none."""
-        while self._key < key:
-            self._key, self._value = next(self._pairs, _NOTHING)
-        return self._value if self._key == key else None
 
 
 def with_attached(record: Record, attached: bytes) -> Record:

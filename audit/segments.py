@@ -58,7 +58,7 @@ Judge = Callable[[Segment], Callable[[], Judged]]
 """Starts to judge a segment, and gives what waits for the result."""
 
 
-class Leaf(msgspec.Struct, frozen=True):
+class Leaf(msgspec.Struct, frozen=True, gc=False):
     """One leaf. parsed: None if nothing can be said of it or of what follows.
 
     leaf_hash: its hash. signed: whether its author's signature holds, as far as that was checked.

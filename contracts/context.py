@@ -6,7 +6,7 @@ from contracts.state import Overlay, setting_key
 from ledger.blocks import VoterSets
 
 
-class Context(msgspec.Struct, frozen=True):
+class Context(msgspec.Struct, frozen=True, gc=False):
     """One record's surroundings.
 
     ledger_id: 32 bytes. voters: in force after the block's configuration step.

@@ -258,12 +258,12 @@ def single_line_fault(lines: Sequence[ReceiptLine | Line], announced: Attached) 
 
     One line has every item, so that count and root are those of the whole attachment.
     """
-    if len(lines) == 1 and (lines[0].items_root, lines[0].count) != (
-        announced.digest,
-        announced.count,
-    ):
-        return f"the items of grant {lines[0].grant_id.hex()[:16]}… have another root"
-    return None
+    if len(lines) != 1:
+        return None
+    line = lines[0]
+    if line.items_root == announced.digest and line.count == announced.count:
+        return None
+    return f"the items of grant {line.grant_id.hex()[:16]}… have another root"
 
 
 def lines_fault(lines: Sequence[ReceiptLine | Line], items: Sequence[bytes]) -> str | None:
@@ -297,12 +297,12 @@ def receipts(context: Context, body: Receipts) -> Refusal | None:
         )
         if refusal is not None:
             return refusal
-        total = known.total.plus(more)
-        if max(total.rows, total.size_bytes) > TOTAL_MAX:
+        sealed = line.count if line.sealed else 0
+        counted = known.counting(more, time_ms=context.time_ms, sealed=sealed)
+        total = counted.total
+        if total.rows > TOTAL_MAX or total.size_bytes > TOTAL_MAX:
             return Refusal("invalid-lines", f"rows or bytes beyond {TOTAL_MAX} in all")
-        sealed = known.sealed + line.count * line.sealed
-        counted = known.counting(more, time_ms=context.time_ms)
-        put_grant(context, msgspec.structs.replace(counted, sealed=sealed))
+        put_grant(context, counted)
         item = context.record_id + number.to_bytes(2, "big")
         context.state.append(receipts_list(line.grant_id), [item])
     return None
@@ -396,9 +396,12 @@ def denials(context: Context, body: Denials) -> Refusal | None:
 
 
 def _misfit(context: Context, lines: Sequence[ReceiptLine | Line]) -> Refusal | None:
-    grants = [line.grant_id for line in lines]
-    if len(grants) > 1 and grants != sorted(set(grants)):
-        return Refusal("invalid-lines", "the lines are not sorted by grant, each once")
-    if sum(line.count for line in lines) != context.items:
+    count = lines[0].count
+    if len(lines) > 1:
+        grants = [line.grant_id for line in lines]
+        if grants != sorted(set(grants)):
+            return Refusal("invalid-lines", "the lines are not sorted by grant, each once")
+        count = sum([line.count for line in lines])
+    if count != context.items:
         return Refusal("invalid-lines", f"the lines do not count the {context.items} items")
     return None

@@ -215,8 +215,8 @@ class Grant(Format, frozen=True):
             self.total.size_bytes - self.before.size_bytes,
         )
 
-    def counting(self, more: Counts, *, time_ms: int) -> "Grant":
-        """The grant after receipts for `more`."""
+    def counting(self, more: Counts, *, time_ms: int, sealed: int = 0) -> "Grant":
+        """The grant after receipts for `more`, of which so many exchanges were sealed."""
         rate = self.request.limits.rate
         window = 0 if rate is None else time_ms // rate.window_ms
         in_window = self.in_window if window == self.window else 0
@@ -225,6 +225,7 @@ class Grant(Format, frozen=True):
             total=self.total.plus(more),
             window=window,
             in_window=0 if rate is None else in_window + more.exchanges,
+            sealed=self.sealed + sealed,
         )
 
 

@@ -107,7 +107,7 @@ def tip_after(header: BlockHeader, header_bytes: bytes, tree: CompactRange) -> T
     )
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A record on its way in. record: None if the bytes are none, and then `fault` says why.
 
     signature_valid: whether its signature is its header's key's, by `ledger.signatures.verify`.
