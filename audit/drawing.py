@@ -5,6 +5,7 @@ lead to the departments on the right, as wide as what went through: nothing over
 number of grants. Pure; the text is escaped, the order is that of names.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log10
@@ -19,7 +20,9 @@ ARROWS_MAX = 2_000
 _WIDTH = 1240
 _LEFT, _GROUP_WIDTH = 70, 520
 _RIGHT, _BOX_WIDTH = 950, 230
-_ROW, _BOX_ROW, _HEAD, _GAP, _TOP = 20, 16, 28, 18, 96
+_ROW, _BOX_ROW, _HEAD, _GAP, _TOP = 20, 16, 28, 18, 106
+_WORDS_MAX = 62
+"""Limit of the words about one grant, in characters: what fits beside its count."""
 
 _COLOURS = ("#2f6f9f", "#b5651d", "#4d8a4d", "#8a4f9e", "#a63d40", "#2a8c82", "#7a6a1f", "#5661b3")
 """One for each department, in turn."""
@@ -75,6 +78,10 @@ def draw(sharing: Sharing, *, title: str, note: str) -> bytes:
             f'<text class="title" x="{_LEFT}" y="40">{escape(title)}</text>',
             f'<text class="note" x="{_LEFT}" y="62">{escape(note)}</text>',
             *_derivations(sharing, places),
+            _text(
+                _LEFT, _TOP - 10, "who provides what, for which purpose and on which ground", "note"
+            ),
+            _text(_RIGHT, _TOP - 10, "who reads it", "note"),
             *curves,
             *parts,
             *(shape for box in boxes for shape in box.shapes(colours)),
@@ -122,6 +129,10 @@ class _Group:
         )
         yield _band(_LEFT, self._top, _GROUP_WIDTH, colour)
         yield _text(_LEFT + 12, self._top + 19, self._department, "name")
+        total = sum(arrow.grant["exchanges"] for arrow in self.arrows)
+        if total:
+            words = _counted(total)
+            yield _text(_LEFT + _GROUP_WIDTH - 12, self._top + 19, words, "name", anchor="end")
         for name, y in self.places.items():
             row = self._sharing.datasets[name]
             ended = " ended" if row["status"] != "offered" else ""
@@ -135,10 +146,11 @@ class _Group:
             yield _text(_LEFT + 28, self.bottom - _ROW // 2, words, "note")
         for arrow in self.arrows:
             ended = "" if arrow.stands else "ended"
-            purpose = arrow.grant["purpose"].split(":")[-1]
-            basis = arrow.grant["legal_basis"].split(":")[-1]
             onward = ", onward" if arrow.grant["onward"] else ""
-            yield _text(_LEFT + 44, arrow.y + 4, _cut(f"{purpose} · {basis}{onward}", 52), ended)
+            words = (
+                f"{_plain(arrow.grant['purpose'])} · {_plain(arrow.grant['legal_basis'])}{onward}"
+            )
+            yield _text(_LEFT + 44, arrow.y + 4, _cut(words, _WORDS_MAX), ended)
             count = f"{arrow.grant['exchanges']:,}" if arrow.stands else arrow.grant["status"]
             if not arrow.stands and arrow.grant["status"] == "approved":
                 count = "ended"
@@ -170,8 +182,8 @@ class _Box:
         )
         yield _band(_RIGHT, self.top, _BOX_WIDTH, colours[self.department])
         total = sum(arrow.grant["exchanges"] for arrow in self.arrows)
-        yield _text(_RIGHT + 12, self.top + 19, _cut(self.department, 22), "name")
-        yield _text(_RIGHT + _BOX_WIDTH - 12, self.top + 19, f"{total:,}", "name", anchor="end")
+        yield _text(_RIGHT + 12, self.top + 19, _cut(self.department, 16), "name")
+        yield _text(_RIGHT + _BOX_WIDTH - 12, self.top + 19, _counted(total), "name", anchor="end")
         for number, arrow in enumerate(self.arrows):
             words = _cut(arrow.grant["dataset"], 34)
             yield _text(_RIGHT + 12, self._middle(number) + 4, words, "note")
@@ -260,6 +272,16 @@ def _text(x: int, y: int, words: str, kind: str, *, anchor: str = "start") -> st
         f'<text class={quoteattr(kind.strip() or "plain")} x="{x}" y="{y}" '
         f'text-anchor="{anchor}">{escape(words)}</text>'
     )
+
+
+def _plain(term: str) -> str:
+    """A vocabulary's term as words: dpv:ServiceProvision is "service provision"."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", term.split(":")[-1])
+    return " ".join(word if word.isupper() else word.lower() for word in apart.split())
+
+
+def _counted(exchanges: int) -> str:
+    return f"{exchanges:,} exchange{'' if exchanges == 1 else 's'}"
 
 
 def _cut(words: str, length_max: int) -> str:

@@ -68,6 +68,10 @@ def page() -> str:
         "refusal, or names. Written by `python tests/attacks/catalogue.py`. *Department*, *leader* "
         "and *majority* hold valid keys and use them.",
         "",
+        "What the contracts refuse never comes into a ledger whose voters are honest. To show that "
+        "nobody needs to trust them, such a record is put there anyway, in a block that",
+        "everybody certifies; the auditor says the code for which the contracts refuse it.",
+        "",
         "| who | what they do | mechanism | the auditor says | what she can show |",
         "|---|---|---|---|---|",
     ]

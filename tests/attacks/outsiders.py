@@ -36,7 +36,7 @@ from ledger.tree import leaf_hash, node_hash
 from ledger.types import Height
 
 
-@attack("outsider", "altered proof", "refused", THE_CHECK)
+@attack("outsider", "altered proof", "refused: it does not lead to this root", THE_CHECK)
 def shows_a_revoked_grant_as_approved(world: World) -> set[str]:
     """Changes a grant's status in a proof file, in its one spelling."""
     proof = parse_proof(prover(world).grant(world.revoked))
@@ -48,7 +48,12 @@ def shows_a_revoked_grant_as_approved(world: World) -> set[str]:
     return proof_refused(msgspec.structs.replace(proof, statement=statement).to_json(), world)
 
 
-@attack("outsider", "forged completeness", "refused", THE_CHECK)
+@attack(
+    "outsider",
+    "forged completeness",
+    "refused: the list has 2 items, the proof 1 records",
+    THE_CHECK,
+)
 def leaves_a_receipt_out(world: World) -> set[str]:
     """Takes a record out of a complete list of receipts."""
     world.branch.block(receipts(world.consortium, "health", world.used, range(20, 30)))
@@ -58,7 +63,12 @@ def leaves_a_receipt_out(world: World) -> set[str]:
     return proof_refused(msgspec.structs.replace(proof, statement=statement).to_json(), world)
 
 
-@attack("outsider", "forged completeness", "refused", THE_CHECK)
+@attack(
+    "outsider",
+    "forged completeness",
+    "refused: they are not the whole list of the dataset's grants",
+    THE_CHECK,
+)
 def hides_a_grant(world: World) -> set[str]:
     """Takes a grant out of the proof that there are no others."""
     proof = parse_proof(prover(world).grants("health", "vaccinations"))
@@ -66,17 +76,23 @@ def hides_a_grant(world: World) -> set[str]:
     return proof_refused(msgspec.structs.replace(proof, statement=statement).to_json(), world)
 
 
-@attack("outsider", "forged completeness", "refused", THE_CHECK)
+@attack(
+    "outsider",
+    "forged completeness",
+    "refused: its other key does not stand in this key's place",
+    THE_CHECK,
+)
 def denies_a_grant_that_there_is(world: World) -> set[str]:
     """Puts the absence of another consumer's grants in the place of this one's."""
     proof = parse_proof(prover(world).absence("civil-affairs", "health", "vaccinations"))
+    housing = parse_proof(prover(world).datasets("housing")).statement
     statement = msgspec.structs.replace(
-        proof.statement, consumer="housing", consumer_state=proof.statement.consumer_state
+        proof.statement, consumer="housing", consumer_state=housing.member
     )
     return proof_refused(msgspec.structs.replace(proof, statement=statement).to_json(), world)
 
 
-@attack("outsider", "altered proof", "refused", THE_CHECK)
+@attack("outsider", "altered proof", "refused: it is not that of the certified block", THE_CHECK)
 def proves_with_another_ledgers_certificate(world: World) -> set[str]:
     """Puts the certificate and header of another ledger under a proof."""
     other = Branch(Consortium(settings=(("record-skew-ms", 1_000),)))
@@ -100,7 +116,7 @@ def doctors_the_genesis(world: World) -> set[str]:
     return verified(world.branch)
 
 
-@attack("outsider", "false trust", "refused", THE_CHECK)
+@attack("outsider", "false trust", "refused: 1 of 5 voters signed, which is no majority", THE_CHECK)
 def doctors_the_voter_chain(world: World) -> set[str]:
     """Hands over a voter chain with a change that no majority signed."""
     ids = dict(zip(world.consortium.departments, world.consortium.node_ids, strict=True))
@@ -115,7 +131,7 @@ def doctors_the_voter_chain(world: World) -> set[str]:
     return refused(lambda: Trust(world.branch.genesis, doctored))
 
 
-@attack("outsider", "framed by evidence", "refused", THE_CHECK)
+@attack("outsider", "framed by evidence", "refused: housing does not answer for …", THE_CHECK)
 def names_an_honest_department(world: World) -> set[str]:
     """Writes an honest department's name into an evidence file."""
     one, other = fork(world)
@@ -139,7 +155,7 @@ def frames_with_a_signature_for_another_purpose(world: World) -> set[str]:
     return {"nobody named"} if not blamed(one, more=of_certificate(spliced)) else {"framed"}
 
 
-@attack("outsider", "altered proof", "refused", THE_CHECK)
+@attack("outsider", "altered proof", "refused: it leads to another root", THE_CHECK)
 def puts_another_leaf_into_a_tlog_proof(world: World) -> set[str]:
     """Puts another record's leaf as extra data into a tlog-proof."""
     ids = [key[1:] for key, _ in world.branch.scan(b"r", b"s")]
@@ -148,7 +164,7 @@ def puts_another_leaf_into_a_tlog_proof(world: World) -> set[str]:
     return refused(lambda: check_tlog_proof(spliced.to_bytes(), Trust(world.branch.genesis)))
 
 
-@attack("outsider", "false receipt", "refused", THE_CHECK)
+@attack("outsider", "false receipt", "refused: its signature does not fit this record", THE_CHECK)
 def shows_a_receipt_for_another_record(world: World) -> set[str]:
     """Shows a node's COSE receipt of one record as one of another."""
     key = signer("health/0/publication")

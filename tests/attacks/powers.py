@@ -51,7 +51,11 @@ def rewrites_its_own_log(world: World) -> set[str]:
 def forges_a_record(world: World) -> set[str]:
     """Takes in an approval that the provider never signed."""
     forged = world.record(
-        "health", "grant.approve", GrantApprove(world.limited), by=signer("leader")
+        "health",
+        "grant.approve",
+        GrantApprove(world.limited),
+        by=signer("leader"),
+        created_ms=START_MS + 9_500,
     )
     header = msgspec.structs.replace(
         forged.header, key=world.consortium.record_signer("health").public_key
@@ -131,10 +135,10 @@ def rewrites_the_past(world: World) -> set[str]:
     return names(blamed(new, more=of_certificate(old)))
 
 
-@attack("majority", "certified nonsense", "record-refused", THE_LEDGER)
+@attack("majority", "certified nonsense", "unknown-grant", THE_LEDGER)
 def certifies_a_forbidden_record(world: World) -> set[str]:
     """Certifies a receipt without any grant."""
-    force(world, receipts(world.consortium, "health", b"\x07" * 32, range(1)))
+    force(world, receipts(world.consortium, "health", b"\x07" * 32, range(90, 91)))
     return verified(world.branch)
 
 

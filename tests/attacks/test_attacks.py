@@ -21,7 +21,10 @@ def test_the_ledger_holds_before_it_is_attacked(world: World) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.do.__name__)
 def test_the_attack_is_seen_as_the_page_says(attack: Attack, world: World) -> None:
-    assert attack.says in attack.do(world.copy())
+    seen = attack.do(world.copy())
+    assert attack.says in seen
+    named = {each for each in seen if each.startswith(("names ", "nobody"))}
+    assert named <= {attack.says}, "nobody else is accused"
 
 
 def test_the_ledger_still_holds_after_all_attacks(world: World) -> None:

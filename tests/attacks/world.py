@@ -1,5 +1,6 @@
 """The ledger that is attacked, and what an auditor sees of what was done to it."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from audit.evidence import check_evidence, evidence_file
 from audit.gaps import reconcile
 from audit.proofs.build import Prover
 from audit.proofs.check import check_proof
-from audit.proofs.format import ProofRefused
 from audit.signed import Statements, signatories_of
 from audit.verify import Audit
 from contracts import exchanges as forms
@@ -142,20 +142,16 @@ def gaps(world: World) -> set[str]:
 
 
 def refused(check: Callable[[], object]) -> set[str]:
-    """ "refused" if a checker refuses the file, else nothing."""
+    """Why a checker refuses the file, ids left out; nothing if it does not."""
     try:
         check()
-    except LedgerError:
-        return {"refused"}
+    except LedgerError as error:
+        return {f"refused: {re.sub('[0-9a-f]{64}', '…', error.why)}"}
     return set()
 
 
 def proof_refused(data: bytes, world: World, voters: bytes | None = None) -> set[str]:
-    try:
-        check_proof(data, world.branch.genesis, voters)
-    except ProofRefused:
-        return {"refused"}
-    return set()
+    return refused(lambda: check_proof(data, world.branch.genesis, voters))
 
 
 def prover(world: World) -> Prover:

@@ -256,6 +256,8 @@ def test_the_picture_draws_and_names_everything_and_is_always_the_same(sharing: 
     asked_for = {grant["dataset"].split("/")[1] for grant in sharing.grants.values()}
     assert asked_for < set(words) and "tenants" in words
     assert words.count("1 dataset that nobody asked for") == 2
+    assert words.count("service provision · legal obligation") == 6
+    assert {"45 exchanges", "0 exchanges", "who reads it"} < set(words)
     titles = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}title")]
     for grant_id in sharing.grants:
         assert any(grant_id in title for title in titles)
