@@ -1,5 +1,6 @@
 """`concordat audit prove` and `concordat audit check`: stand-alone proof files."""
 
+import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from audit.evidence import EVIDENCE_START, Convicted, check_evidence
 from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import Proved, check_proof, check_tlog_proof, moment
 from audit.proofs.format import KINDS, PROOF_BYTES_MAX, ProofRefused
+from audit.proofs.node_word import RECEIPT_START, NodeWord, check_node_word
 from audit.proofs.trust import Trust
-from audit.sources.opening import open_ledger
+from audit.sources.opening import is_live, open_ledger
 from audit.sources.replayed import ReplayedSource
 from audit.verify import Unreadable
-from cli.client import node_options
+from cli.client import Client, connect, node_options
 from cli.show import Failure, JsonOption, console, emit_json, unreadable
 from ledger.errors import LedgerError
 from ledger.genesis import GenesisFile, parse_genesis_file
@@ -67,9 +69,9 @@ VotersOption = click.option(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("json", "tlog-proof")),
+    type=click.Choice(("json", "tlog-proof", "cose")),
     default="json",
-    help="json, or for a record C2SP's tlog-proof.",
+    help="json, or for a record C2SP's tlog-proof, or of a running node its COSE receipt.",
 )
 @node_options
 def prove(
@@ -100,16 +102,22 @@ def prove(
       emergencies                          all grants that began as an emergency
       voters                               who has voted since genesis; many proofs share this file
     """
-    del url
     shape = _SHAPES[kind]
     if len(arguments) != len(shape):
         raise click.UsageError(f"{kind} takes {' '.join(shape)}, then TARGET")
-    if form == "tlog-proof" and kind != "record":
-        raise click.UsageError("a tlog-proof shows a record; take json for other statements")
+    if form != "json" and kind != "record":
+        raise click.UsageError(f"{form} is for a record; take json for other statements")
+    if form == "cose" and not is_live(target):
+        raise click.UsageError("a COSE receipt is a running node's word: give its URL as TARGET")
     if output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
     self_test()
     genesis = read_genesis(genesis_path)
+    if form == "cose":
+        write_new(output, _receipt(genesis, connect(target, token), _id(arguments[0]).hex()))
+        console.print(f"{output}: check it with --record and the record's proof", markup=False)
+        return
+    del url
     try:
         with open_ledger(target, token) as source:
             ready = source if source.whole else ReplayedSource(genesis, source)
@@ -135,9 +143,6 @@ def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
         return prover.grants(*_dataset_name(arguments[0]))
     if kind == "datasets":
         return prover.datasets(_name(arguments[0]))
-    text = arguments[0].lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise Failure(f"{arguments[0]} is no id", "An id has 64 hexadecimal digits.")
     make = {
         "record": prover.record,
         "tlog-proof": prover.tlog_proof,
@@ -146,7 +151,24 @@ def _made(prover: Prover, kind: str, arguments: tuple[str, ...]) -> bytes:
         "receipts": prover.receipts,
         "timeline": prover.timeline,
     }[kind]
-    return make(bytes.fromhex(text))
+    return make(_id(arguments[0]))
+
+
+def _id(text: str) -> bytes:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise Failure(f"{text} is no id", "An id has 64 hexadecimal digits.")
+    return bytes.fromhex(text)
+
+
+def _receipt(genesis: GenesisFile, node: Client, record_id: str) -> bytes:
+    """A node's COSE receipt of a record, checked with the record. Raises Failure."""
+    record = base64.b64decode(node.get(f"/v1/records/{record_id}")["raw"])
+    receipt = node.request("GET", f"/v1/records/{record_id}/receipt").content
+    try:
+        check_node_word(receipt, record, Trust(genesis))
+    except ProofRefused as error:
+        raise Failure(f"the node's receipt proves nothing: {error}", error.remedy) from None
+    return receipt
 
 
 def _name(text: str) -> str:
@@ -166,9 +188,21 @@ def _dataset_name(text: str) -> tuple[str, str]:
 @click.argument("file", type=ExistingFile)
 @GenesisOption
 @VotersOption
+@click.option(
+    "--record",
+    "record_path",
+    type=ExistingFile,
+    help="Of a COSE receipt: the record, as its bytes or a proof file of it.",
+)
 @JsonOption
-def check(file: Path, genesis_path: Path, voters_path: Path | None, as_json: bool) -> None:
-    """Check the proof or evidence in FILE, offline, and say what it proves.
+def check(
+    file: Path,
+    genesis_path: Path,
+    voters_path: Path | None,
+    record_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Check the proof, receipt or evidence in FILE, offline, and say what it proves.
 
     Exit 0 only if it proves something; what a proof says holds as of the height it names, and
     evidence names who signed two things that contradict each other.
@@ -179,7 +213,8 @@ def check(file: Path, genesis_path: Path, voters_path: Path | None, as_json: boo
         with file.open("rb") as opened:
             data = opened.read(PROOF_BYTES_MAX + 1)
         voters = None if voters_path is None else voters_path.read_bytes()
-        shown = check_file(data, genesis, voters)
+        record = None if record_path is None else record_path.read_bytes()
+        shown = check_file(data, genesis, voters, record)
     except ProofRefused as error:
         if not as_json:
             raise Failure(f"{file} proves nothing: {error}", error.remedy) from None
@@ -189,14 +224,30 @@ def check(file: Path, genesis_path: Path, voters_path: Path | None, as_json: boo
         emit_json(_as_json(file, shown))
     elif isinstance(shown, Convicted):
         show_convicted(shown)
+    elif isinstance(shown, NodeWord):
+        for line in (
+            *_of_ledger(shown),
+            "",
+            f"{file} says:",
+            *(f"  {each}" for each in shown.words),
+        ):
+            console.print(line, markup=False)
     else:
         _show(file, shown)
 
 
 def check_file(
-    data: bytes, genesis: GenesisFile, voters: bytes | None = None
-) -> Proved | Convicted:
-    """What a proof or evidence file shows. Raises ProofRefused."""
+    data: bytes, genesis: GenesisFile, voters: bytes | None = None, record: bytes | None = None
+) -> Proved | Convicted | NodeWord:
+    """What a proof, evidence or receipt file shows. record: of a receipt. Raises ProofRefused."""
+    if data.startswith(RECEIPT_START):
+        if record is None:
+            raise ProofRefused(
+                "COSE receipt",
+                "it does not hold the record that it is about",
+                remedy="Give the record with --record: its bytes, or a proof file of it.",
+            )
+        return check_node_word(data, record, Trust(genesis, voters))
     if data.startswith(FIRST_LINE.encode()):
         return check_tlog_proof(data, Trust(genesis, voters))
     if data.startswith(EVIDENCE_START):
@@ -254,12 +305,18 @@ def read_genesis(path: Path) -> GenesisFile:
         raise Failure(f"{path}: {error}", error.remedy) from None
 
 
+def _of_ledger(shown: Proved | NodeWord) -> tuple[str, ...]:
+    return (
+        f"ledger      {shown.ledger_id.hex()}",
+        f"fingerprint {shown.fingerprint}  (compare it by telephone)",
+    )
+
+
 def _show(file: Path, proved: Proved) -> None:
     checkpoint = proved.checkpoint
     count = f"{len(proved.signers)} of {proved.voters} voters"
     lines = (
-        f"ledger      {proved.ledger_id.hex()}",
-        f"fingerprint {proved.fingerprint}  (compare it by telephone)",
+        *_of_ledger(proved),
         f"as of       height {checkpoint.height}, {moment(proved.time_ms)}",
         f"checkpoint  {checkpoint.tree_size} leaves, root {checkpoint.root.hex()}",
         f"signed by   {', '.join(proved.signers)} ({count})",
@@ -271,22 +328,21 @@ def _show(file: Path, proved: Proved) -> None:
         console.print(line, markup=False)
 
 
-def _as_json(file: Path, proved: Proved | Convicted) -> dict[str, Any]:
-    if isinstance(proved, Convicted):
-        return {
-            "file": str(file),
-            "proved": True,
-            "ledger_id": proved.ledger_id.hex(),
-            "fingerprint": proved.fingerprint,
-            "kind": "evidence",
-            **proved.facts(),
-        }
-    checkpoint = proved.checkpoint
-    return {
+def _as_json(file: Path, proved: Proved | Convicted | NodeWord) -> dict[str, Any]:
+    of = {
         "file": str(file),
         "proved": True,
         "ledger_id": proved.ledger_id.hex(),
         "fingerprint": proved.fingerprint,
+    }
+    if isinstance(proved, Convicted):
+        return {**of, "kind": "evidence", **proved.facts()}
+    if isinstance(proved, NodeWord):
+        said = {"signed_by": [proved.department], "kind": "node's word"}
+        return {**of, **said, "statement": list(proved.words), "facts": proved.facts}
+    checkpoint = proved.checkpoint
+    return {
+        **of,
         "height": checkpoint.height,
         "tree_size": checkpoint.tree_size,
         "root": checkpoint.root.hex(),

@@ -29,7 +29,7 @@ from ledger.proofs import check_inclusion
 from ledger.state_proofs import OtherLeaf, StateProof, check_absence, check_presence
 from ledger.tiles import hashes_of
 from ledger.tree import leaf_hash
-from ledger.types import LeafIndex, NodeId, TreeSize
+from ledger.types import LeafIndex, NodeId, PublicKey, TreeSize
 
 CHAIN_BYTES_MAX = 64 * 1024 * 1024
 """Limit of a voter chain's file, in bytes of JSON."""
@@ -66,6 +66,11 @@ class Trust:
             for entry in genesis.genesis.departments
             for node in entry.nodes
         }
+        self._publishers: dict[PublicKey, str] = {
+            node.publication_key: entry.department
+            for entry in genesis.genesis.departments
+            for node in entry.nodes
+        }
         if chain is not None:
             self._follow(chain)
 
@@ -77,6 +82,13 @@ class Trust:
     def owner(self, node_id: NodeId) -> str:
         """The department that answers for a node; the node's id where that is not known."""
         return self._owners.get(node_id) or f"node {node_id.hex()[:16]}…"
+
+    def publisher(self, key: PublicKey) -> str | None:
+        """The department whose node has this publication key, None where that is not known.
+
+        Known are the nodes of genesis, and those that the voter chain names.
+        """
+        return self._publishers.get(key)
 
     def certified(self, certificate: CertificatePart, block: BlockPart) -> Certified:
         """A block that its voters have certified. Raises ProofRefused or another LedgerError."""
@@ -122,8 +134,10 @@ class Trust:
                     )
                     if value is None:
                         raise ProofRefused("voter chain", f"there is no node {part.node_id}")
-                    department = parse_node(value).department
-                    self._owners.setdefault(bytes.fromhex(part.node_id), department)
+                    known = parse_node(value)
+                    self._owners.setdefault(bytes.fromhex(part.node_id), known.department)
+                    key = known.description.publication_key
+                    self._publishers.setdefault(key, known.department)
                 self._sets.append((found.header.height, found.header.voters))
         except ProofRefused:
             raise

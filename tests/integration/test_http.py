@@ -359,7 +359,7 @@ def test_followers_forward_and_reads_can_be_consistent(cluster: Cluster) -> None
             assert int(size) > 0 and len(root) == 64
 
 
-def test_transparency_log_tools_read_the_ledger(cluster: Cluster) -> None:
+def test_transparency_log_tools_read_the_ledger(cluster: Cluster, tmp_path: Path) -> None:
     """C2SP tlog-tiles, consistency and COSE receipts, each verified from the bytes that came."""
     node = cluster["health"]
     written = ask(node, "POST", "/v1/datasets", json=offer("for-tools")).json()
@@ -397,6 +397,14 @@ def test_transparency_log_tools_read_the_ledger(cluster: Cluster) -> None:
     vouched = check_receipt(receipt, leaf)
     assert (vouched.key, vouched.leaf_index) == (mine.publication_key, written["leaf_index"])
     problem(ask(node, "GET", "/v1/records/" + "0" * 64 + "/receipt"), "not-found")
+    taken, bytes_of = tmp_path / "receipt.cose", tmp_path / "record"
+    bytes_of.write_bytes(raw)
+    trusted = ("--genesis", str(cluster.genesis))
+    prove = ("audit", "prove", "record", record, node.url, "--token", node.tokens["auditor"])
+    run(program("concordat", *prove, *trusted, "--format", "cose", "-o", str(taken)))
+    check = ("audit", "check", str(taken), "--record", str(bytes_of), "--json")
+    shown = json.loads(run(program("concordat", *check, *trusted)))
+    assert (shown["signed_by"], shown["facts"]["record_id"]) == (["health"], record)
 
 
 def test_metrics_and_blocks_and_checkpoints_answer(cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 """C2SP tlog-proof files and COSE receipts: made here, judged also by others' libraries."""
 
+import json
 import random
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import cbor2
 import pytest
 from branches import Branch, write_store
 from builders import Consortium, signer
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from cwt import COSE, COSEKey
 from recorded import dataset
 
@@ -19,6 +20,7 @@ from audit.proofs.trust import Trust
 from cli.main import main
 from ledger import store_keys
 from ledger.errors import BadSignature, LedgerError, Malformed
+from ledger.records import parse_leaf
 from ledger.tlog_proofs import TlogProof, parse_tlog_proof
 from ledger.tree import inclusion_proof, leaf_hash, root_of
 from ledger.types import LeafIndex, TreeSize
@@ -159,3 +161,89 @@ def test_a_changed_receipt_or_another_record_is_refused(branch: Branch) -> None:
             check_receipt(wrong, leaf)
     with pytest.raises(BadSignature):
         check_receipt(receipt, leaf + b"\x00")
+
+
+class Files:
+    """A node's receipt of a record, and the record in every form in which a person may have it."""
+
+    def __init__(self, branch: Branch, folder: Path) -> None:
+        self.folder = folder
+        receipt, leaf, _ = receipt_of(branch, 4)
+        record = parse_leaf(leaf)
+        prover = Prover(branch.genesis, branch)
+        self.record_id = record.record_id.hex()
+        self.receipt = self.put("receipt.cose", receipt)
+        self.genesis = self.put("genesis.json", branch.genesis.to_json())
+        self.records = {
+            "leaf": self.put("leaf", leaf),
+            "record": self.put("record", record.to_bytes()),
+            "proof": self.put("record.json", prover.record(record.record_id)),
+            "tlog-proof": self.put("record.tlog", prover.tlog_proof(record.record_id)),
+        }
+        self.branch = branch
+
+    def put(self, name: str, data: bytes) -> str:
+        (self.folder / name).write_bytes(data)
+        return str(self.folder / name)
+
+    def check(self, *words: str) -> Result:
+        return CliRunner().invoke(main, ["audit", "check", *words, "--genesis", self.genesis])
+
+
+@pytest.fixture
+def files(branch: Branch, tmp_path: Path) -> Files:
+    return Files(branch, tmp_path)
+
+
+def test_a_receipt_is_checked_with_its_record_in_any_form(files: Files) -> None:
+    for form, path in files.records.items():
+        done = files.check(files.receipt, "--record", path, "--json")
+        assert done.exit_code == 0, (form, done.output)
+        shown = json.loads(done.output)
+        assert (shown["signed_by"], shown["facts"]["record_id"]) == (["health"], files.record_id)
+    said = files.check(files.receipt, "--record", files.records["leaf"]).output
+    assert "This is one node's word and no certificate" in " ".join(said.split())
+
+
+def test_a_receipt_proves_nothing_of_another_record_or_by_a_stranger(files: Files) -> None:
+    def refused(words: str, *more: str, receipt: str = files.receipt) -> None:
+        done = files.check(receipt, *more)
+        said = " ".join(done.output.split())
+        assert done.exit_code == 1 and words in said and "what to do: " in said, said
+
+    refused("it does not hold the record that it is about")
+    leaf = Path(files.records["leaf"]).read_bytes()
+    other = receipt_of(files.branch, 6)[1]
+    refused("its signature does not fit this record", "--record", files.put("other", other))
+    forged = files.put("forged", leaf[:-1] + bytes([leaf[-1] ^ 1]))
+    refused("did not sign it", "--record", forged)
+    refused("record: ", "--record", files.put("nothing", b"nothing"))
+    listed = Prover(files.branch.genesis, files.branch).datasets("health")
+    refused("it is of no single record", "--record", files.put("listed", listed))
+    stranger = Branch(Consortium(("health", "housing"), voter_count=1))
+    stranger.block(dataset(stranger.consortium, "health", "table-0"))
+    theirs = next(value for _, value in stranger.scan(store_keys.LEAF, b"m"))
+    refused("it is another ledger's", "--record", files.put("theirs", theirs))
+    unknown = signer("nobody")
+    hashes = (leaf_hash(leaf), leaf_hash(other))
+    made = make_receipt(
+        unknown.sign,
+        key=unknown.public_key,
+        leaf_index=0,
+        tree_size=2,
+        path=hashes[1:],
+        root=root_of(hashes),
+    )
+    refused(
+        "no node that is known here",
+        "--record",
+        files.records["leaf"],
+        receipt=files.put("unknown", made),
+    )
+
+
+def test_a_directory_gives_no_receipt_for_its_nodes_key_is_elsewhere(files: Files) -> None:
+    prove = ["audit", "prove", "record", files.record_id, str(files.folder)]
+    options = ["--genesis", files.genesis, "-o", "never", "--format", "cose"]
+    done = CliRunner().invoke(main, [*prove, *options])
+    assert done.exit_code == 2 and "a running node's word" in done.output
