@@ -72,7 +72,8 @@ class Imported:
 def records(text: str) -> Iterator[object]:
     """The records of a file: a JSON list, an object with `records`, or one object after another.
 
-    An object with `client` and `producer` holds two records. Raises ValueError if it is no JSON.
+    An object with `client` and `producer` holds two records; one with `data` and `columns` a table
+    of them, as X-Road's open data come. Raises ValueError if it is no JSON.
     """
     decoder = json.JSONDecoder()
     place = 0
@@ -81,9 +82,25 @@ def records(text: str) -> Iterator[object]:
             place += 1
             continue
         value, place = decoder.raw_decode(text, place)
-        listed = value.get("records") if isinstance(value, dict) else value
+        listed = _listed(value)
         for each in listed if isinstance(listed, list) else [value]:
             yield from _halves_of(each)
+
+
+def _listed(value: object) -> object:
+    """What a value lists; itself if it is one record."""
+    if not isinstance(value, dict):
+        return value
+    columns, rows = value.get("columns"), value.get("data")
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        return value.get("records")
+    names = [str(column) for column in columns]
+    return [
+        dict(zip(names, row, strict=True))
+        if isinstance(row, list) and len(row) == len(names)
+        else row
+        for row in rows
+    ]
 
 
 def _halves_of(value: object) -> Iterator[object]:
@@ -156,8 +173,11 @@ def _number(value: object) -> int:
 
 
 def _size(told: Mapping[str, Any], what: str) -> int:
-    mime = _number(told.get(f"{what}mimesize"))
-    return mime if mime >= 0 else _number(told.get(f"{what}soapsize"))
+    for measure in ("mimesize", "soapsize", "size"):
+        size = _number(told.get(what + measure))
+        if size >= 0:
+            return size
+    return -1
 
 
 def imported(

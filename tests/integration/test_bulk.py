@@ -11,9 +11,10 @@ from typing import Any
 import httpx2
 import msgpack
 import pytest
+import yaml
 
 from cli.demo.cluster import free_ports
-from cli.xroad import imported
+from cli.xroad import Half, half_of, imported, records
 from contracts.grants import Grant, grant
 from node import ports
 from node.config import load_config
@@ -221,6 +222,53 @@ def test_what_an_x_road_did_is_on_the_ledger_with_both_halves_and_once(tmp_path:
                 if sides.consumer.node.events.height >= sides.provider.node.events.height:
                     break
         assert (sides.known().exchanges, sides.known().acknowledged) == (3, 3)
+
+    run(tmp_path, scene)
+
+
+REAL = Path(__file__).resolve().parents[3] / "shared/data/xroad-metrics"
+
+
+def real_records() -> list[object]:
+    """Every record of an X-Road instance's logs and open data that is at hand."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted(REAL.rglob("*.json"))]
+    for file in sorted(REAL.rglob("get_harvest_all.yaml")):
+        recorded = yaml.safe_load(file.read_text(encoding="utf-8"))["interactions"]
+        texts += [each["response"]["body"]["string"] for each in recorded]
+    return [value for text in texts for value in records(text)]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="../shared is not here")
+def test_real_x_road_records_come_to_the_ledger_once_and_the_rest_is_explained(
+    tmp_path: Path,
+) -> None:
+    values = real_records()
+    halves = [half for half in map(half_of, values) if isinstance(half, Half)]
+    refusals = {"failed": 10, "contradiction": 22}
+    expected = {
+        "receipts": ("producer", 137, refusals | {"other-side": 136}),
+        "acknowledgements": ("client", 136, refusals | {"other-side": 137}),
+    }
+
+    async def scene(sides: Sides) -> None:
+        grants = {(half.client, half.service): sides.grant_id for half in halves}
+        for route, (side, used, refused) in expected.items():
+            found = imported(
+                values,
+                side=side,
+                grants=grants,
+                secret=bytes(range(32)),
+                ledger_id=sides.provider.node.ledger_id,
+            )
+            assert (found.read, found.used, found.paired) == (305, used, 136)
+            assert dict(found.refused) == refused
+            body = lines(found.entries)
+            assert counts(await sides.send(route, body)) == (used, used, 0, 0)
+            assert counts(await sides.send(route, body)) == (used, 0, used, 0)
+            async for _ in sides.consumer.node.events.heights(-1, certified=True):
+                if sides.consumer.node.events.height >= sides.provider.node.events.height:
+                    break
+        assert (sides.known().exchanges, sides.known().acknowledged) == (137, 136)
 
     run(tmp_path, scene)
 

@@ -127,8 +127,10 @@ def test_a_file_is_a_list_an_answer_or_one_object_after_another() -> None:
         json.dumps({"records": one}),
         "\n".join(map(json.dumps, one)),
         json.dumps(pair) + "\n",
+        json.dumps({"columns": list(one[0]), "data": [list(each.values()) for each in one]}),
     ):
         assert list(records(text)) == one
+    assert list(records('{"columns": ["a"], "data": [["x", "y"], 3]}')) == [["x", "y"], 3]
     orphan = {"client": record("Client"), "producer": None}
     assert list(records(json.dumps(orphan))) == one[:1]
     with pytest.raises(ValueError):
