@@ -132,7 +132,10 @@ def connect_sources(story: Story) -> None:
     port = cluster.spare_ports[0]
     cluster.helpers.append(
         subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "cli.demo.upstream", str(port)], start_new_session=True
+            [sys.executable, "-m", "cli.demo.upstream", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
     )
     cluster.configure(

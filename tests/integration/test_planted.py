@@ -1,19 +1,16 @@
 """Nothing personal is left on any node's disk: planted strings and their digests are not found.
 
 Two real nodes exchange rows about planted people, under planted case numbers and queries; then both
-stop, and every byte of every file that a node wrote is searched, and each value of each store. The
-stores compress nothing, so what is in a block can be read in the file. The source itself, which the
-department keeps beside its node, is not the node's.
+stop, and all that they wrote is searched (`planted`). The source itself, which the department keeps
+beside its node, is not the node's. The disks of the demonstration are searched by `test_demo.py`.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
-from hashlib import sha256
 from pathlib import Path
 
-import plyvel
+from planted import betrayed, written
 
 from cli.demo.cluster import free_ports
 from contracts.grants import grant
@@ -30,17 +27,6 @@ PLANTED = tuple(
 ) + ("planted clerk one", "planted clerk two", "1987-06-05", "planted address 7", "PLANT-unasked")
 
 SOURCE = "residents.db"
-
-
-def written(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file that a node wrote, and every key and value of its stores."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith(SOURCE):
-            yield str(path.relative_to(folder)), path.read_bytes()
-    for store in sorted({path.parent for path in folder.rglob("CURRENT")}):
-        with closing(plyvel.DB(str(store), create_if_missing=False)) as db:
-            for key, value in db:
-                yield f"{store.name}: {key.hex()}", key + b"\x00" + value
 
 
 def test_no_planted_string_and_no_digest_of_one_is_on_a_nodes_disk(tmp_path: Path) -> None:
@@ -83,13 +69,10 @@ def test_no_planted_string_and_no_digest_of_one_is_on_a_nodes_disk(tmp_path: Pat
         )
     asyncio.run(play())
     assert len(PLANTED) == 200
-    wanted = [text.encode() for text in PLANTED]
-    digests = [sha256(text).digest() for text in wanted]
-    needles = wanted + digests + [digest.hex().encode() for digest in digests]
     searched = 0
     for name in names:
-        for place, content in written(tmp_path / name):
-            searched += len(content)
-            assert [needle for needle in needles if needle in content] == [], f"{name}/{place}"
+        size, found = betrayed(written(tmp_path / name, without=[SOURCE]), PLANTED)
+        assert found == []
+        searched += size
     assert searched > 100_000
-    assert wanted[0] in (tmp_path / "registry" / SOURCE).read_bytes()
+    assert PLANTED[0].encode() in (tmp_path / "registry" / SOURCE).read_bytes()
