@@ -34,6 +34,10 @@ TIMEOUT_S = 30.0
 DECIDING_MAX = 100
 """Decisions under way at once."""
 
+INLINE_CHARACTERS = 4_096
+"""Up to this size a policy is evaluated on the event loop, in about a millisecond; waiting for a
+thread takes longer. Larger ones go to a thread."""
+
 log = structlog.get_logger("concordat.approvals")
 
 
@@ -130,7 +134,11 @@ class Approver:
         question = self._question(grant_id)
         if question is None:
             return
-        body = await asyncio.to_thread(self._decision, question)
+        text = self.document(question.document)
+        if len(text) <= INLINE_CHARACTERS:
+            body = _decision(question, text)
+        else:
+            body = await asyncio.to_thread(_decision, question, text)
         if body is None:
             return
         kind = "grant.permit" if isinstance(body, GrantPermit) else "grant.forbid"
@@ -154,23 +162,6 @@ class Approver:
         offered = dataset(view, asked.provider, asked.dataset)
         return None if offered is None else _Question(known, offered, in_force.document)
 
-    def _decision(self, question: _Question) -> Format | None:
-        """What the policy says about what waits; None: a steward decides. Blocking."""
-        known = question.grant
-        assert known.pending is not None, "something waits"
-        text = self.document(question.document)
-        found = decide(
-            text, consumer=known.consumer, request=known.pending.request, offered=question.offered
-        )
-        if found.verdict == "steward":
-            return None
-        citation = Citation(question.document, ENGINE, found.policies)
-        version = known.pending.version
-        if found.verdict == "permit":
-            return GrantPermit(known.grant_id, version, citation)
-        reason = f"forbidden by policy: {', '.join(found.policies)}"[:500]
-        return GrantForbid(known.grant_id, version, citation, reason)
-
     def document(self, digest: bytes) -> str:
         """A policy's text, from the ledger."""
         place = self._node.store.get(store_keys.document_key(digest))
@@ -179,3 +170,20 @@ class Approver:
         document = self._node.store.get(store_keys.attached_key(index))
         assert document is not None, "documents are never pruned"
         return document.decode("utf-8")
+
+
+def _decision(question: _Question, text: str) -> Format | None:
+    """What the policy says about what waits; None: a steward decides."""
+    known = question.grant
+    assert known.pending is not None, "something waits"
+    found = decide(
+        text, consumer=known.consumer, request=known.pending.request, offered=question.offered
+    )
+    if found.verdict == "steward":
+        return None
+    citation = Citation(question.document, ENGINE, found.policies)
+    version = known.pending.version
+    if found.verdict == "permit":
+        return GrantPermit(known.grant_id, version, citation)
+    reason = f"forbidden by policy: {', '.join(found.policies)}"[:500]
+    return GrantForbid(known.grant_id, version, citation, reason)

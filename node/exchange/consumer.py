@@ -141,7 +141,10 @@ class Consumer:
                 opener = Opener(self._node, asked, head, known, timeout_s)
                 acknowledged = await self._acknowledge(asked, head)
                 await opener.open(node_id, acknowledged, private, result)
-            await asyncio.to_thread(self._check_content, asked, head, result)
+            if result.is_small:
+                self._check_content(asked, head, result)
+            else:
+                await asyncio.to_thread(self._check_content, asked, head, result)
             if private is None:
                 self._spawn(self._acknowledge(asked, head))
             received = Received(

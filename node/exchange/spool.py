@@ -76,6 +76,11 @@ class Result:
         return len(self._places) + (self._held is not None)
 
     @property
+    def is_small(self) -> bool:
+        """Whether it is in memory, so that reading it takes no longer than asking a thread to."""
+        return self.size_bytes <= MEMORY_BYTES
+
+    @property
     def key_commitment(self) -> bytes:
         """The commitment to the content key."""
         return self._seal.commitment

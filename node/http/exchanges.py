@@ -74,7 +74,11 @@ async def more_rows(
 async def _page(service: ServiceDep, received: Received, start: int) -> ExchangeResult:
     """The next chunks of a result; with the last ones it is dropped."""
     stop = min(start + PAGE_CHUNKS, received.chunks)
-    answers = [await asyncio.to_thread(received.answer, number) for number in range(start, stop)]
+    numbers = range(start, stop)
+    if received.result.is_small:
+        answers = [received.answer(number) for number in numbers]
+    else:
+        answers = [await asyncio.to_thread(received.answer, number) for number in numbers]
     if stop == received.chunks:
         service.consumer.drop(received.exchange_id)
     return ExchangeResult(
