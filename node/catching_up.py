@@ -114,6 +114,11 @@ class CatchingUp:
         """Whether nothing is wanted and nothing waits."""
         return not self.waiting and not self.wanted
 
+    @property
+    def is_leaderless(self) -> bool:
+        """Whether no leader was known for LEADERLESS_TICKS."""
+        return self._leaderless_ticks >= LEADERLESS_TICKS
+
     def want(self, height: int) -> None:
         """The core needs the state at `height` or later."""
         self.wanted = max(self.wanted, height)

@@ -224,10 +224,12 @@ def stability_phase(world: World, healed: list[bytes]) -> None:
     if not outsiders:
         return
     make_well(world, outsiders)
+    durable = (disk.hard_state.term for disk in world.disks.values())
+    running = (process.replica.raft.term for process in world.processes.values())
     stable = (
         is_leader(world, leader)
         and not world.older
-        and world.watch.highest_term <= term
+        and max(world.watch.highest_term, *durable, *running) <= term
         and world.electorate.is_settled
         and not world.leapt
     )

@@ -37,6 +37,7 @@ STRIKING = (
     "other-version",
     "log-trimmed",
     "caught-up-by-blocks",
+    "fetched-outside",
     "shared-turn",
     "busy",
 )

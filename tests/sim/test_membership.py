@@ -360,3 +360,31 @@ def test_a_leader_that_hands_over_is_followed_at_once_and_one_that_cannot_steps_
         world.give(new, replica.hand_over)
         world.run(world.now_ms + 10)
     assert not replica.leads
+
+
+def test_a_voter_that_runs_on_alone_while_all_whom_it_knows_are_replaced_finds_the_others() -> None:
+    """It asks strangers for blocks, which say who is there now; nobody else can tell it."""
+    world = started(6)
+    first, second, away = world.consortium.node_ids
+    written(world, 1)
+    Faults(world)._isolation(away)
+    fresh = []
+    for old in (first, second):
+        department = world.department_of[old]
+        fresh.append(world.join(department, 1))
+        enrolment = joining_enrolment(world.consortium.ledger_id, department, 1)
+        decide(world, ReplaceNode(old, enrolment.signed(), votes=True))
+        assert world.run(
+            world.now_ms + 60_000, stop=lambda old=old: world.spent.get(old) is Standing.RETIRED
+        )
+    lonely = world.processes[away].replica
+    assert lonely.standing is Standing.GOOD and not set(fresh) & set(lonely.members)
+    world.wires.cuts.clear()
+    assert world.run(world.now_ms + 30_000, stop=lambda: set(fresh) < set(lonely.members))
+    assert world.counts["fetched-outside"] > 0
+    world.crash(fresh[1])
+    before = len(world.acknowledged)
+    taken = world.submit(fresh[0], dataset_record(world, fresh[0], 5))
+    assert world.run(world.now_ms + 30_000, stop=lambda: taken in world.acknowledged)
+    assert len(world.acknowledged) == before + 1
+    check_agreement(world)

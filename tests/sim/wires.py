@@ -55,6 +55,28 @@ class Wires:
             if other[:32] in fresh and other[:32] != place[:32]:
                 self._world.at(5, self.connect, place, other)
 
+    def fetch(self, place: bytes, process: Process) -> None:
+        """Whom no voter answers asks anyone at all for certified blocks (`node.fetching`)."""
+        world = self._world
+        wanted = process.replica.blocks_wanted()
+        if wanted is None:
+            return
+        other = world.tape.choice(world.nodes)
+        asked = world.processes.get(other)
+        cut = (place, other) in self.cuts or (other, place) in self.cuts
+        if other == place or asked is None or asked.paused or cut or place not in asked.peers:
+            return
+        answer = asked.replica.blocks_for(place, wanted)
+        if answer is not None and answer.blocks:
+            delay = world.tape.between(*world.options.delay_ms)
+            world.at(delay, self._fetched, place, process.life, answer)
+
+    def _fetched(self, place: bytes, life: int, answer: CertifiedBlocks) -> None:
+        process = self._world.alive(place, life)
+        if process is not None and not process.paused:
+            self._world.count("fetched-outside")
+            self._world.give(place, process.replica.fetched, answer)
+
     def send(self, place: bytes, process: Process, peer: bytes, message: Any) -> None:
         """A replica sends a message."""
         world = self._world

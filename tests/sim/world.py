@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 CLOCK_MS = START_MS + 10_000
 """What a right clock shows when a run begins."""
 
+FETCH_TICKS = 16
+"""How often a node looks whether it has to ask strangers for blocks (`node.fetching.PAUSE_S`)."""
+
 LEAP_MS = 1_000
 """A leap of a clock that may be one to a leader; its own limit is higher (`node.leading`)."""
 
@@ -345,6 +348,8 @@ class World:
             self.give(place, process.replica.tick)
         if self.alive(place, life) is not None and place[:32] not in self.liars:
             self._may_lead(process)
+            if process.ticks % FETCH_TICKS == 0:
+                self.wires.fetch(place, process)
             check_bounds(process.replica, self.settings)
 
     def _may_lead(self, process: Process) -> None:
