@@ -62,7 +62,6 @@ class Council:
         self._motions: dict[bytes, Motion] = {}
         self._numbers: Counter[str] = Counter()
         self._filed = 0
-        self._leaving_founders: set[bytes] = set()
         self._kinds: tuple[tuple[str, Callable[[], bool]], ...] = (
             ("admit", self._admit),
             ("promote", self._promote),
@@ -134,7 +133,7 @@ class Council:
         learners = self._learners()
         tape = self._world.tape
         node = tape.choice(learners) if learners and tape.below(2) else self._voter()
-        return self._propose("retire", RetireNode(node), Change(leaving=frozenset({node})), node)
+        return self._propose("retire", RetireNode(node), Change(leaving=frozenset({node})))
 
     def _replace(self) -> bool:
         return self._replaced("replace", self._voter())
@@ -152,7 +151,7 @@ class Council:
 
     def _replaced(self, kind: str, node: bytes) -> bool:
         world = self._world
-        if node not in world.electorate.members or not self._may_go(node):
+        if node not in world.electorate.members:
             return False
         newcomer = self._newcomer(world.department_of[node])
         if newcomer is None:
@@ -160,32 +159,17 @@ class Council:
         fresh, signed = newcomer
         votes = node in world.electorate.target and bool(world.tape.below(4))
         change = Change(frozenset({fresh} if votes else ()), frozenset({node}))
-        return self._propose(kind, ReplaceNode(node, signed, votes=votes), change, node)
+        return self._propose(kind, ReplaceNode(node, signed, votes=votes), change)
 
-    def _propose(
-        self, kind: str, action: Action, change: Change, gone: bytes | None = None
-    ) -> bool:
+    def _propose(self, kind: str, action: Action, change: Change) -> bool:
         """Files the proposal, unless it could take a majority from some set of voters."""
         electorate = self._world.electorate
-        if gone is not None and not self._may_go(gone):
-            return False
         if not electorate.can_bear(change):
             return False
         record_id, raw = self._file(self._department(), "consortium.propose", Propose(action, kind))
         self._motions[record_id] = Motion(kind, raw)
         electorate.pending[record_id] = change
-        if gone in self._world.founders and gone is not None:
-            self._leaving_founders.add(gone)
         return True
-
-    def _may_go(self, node: bytes) -> bool:
-        """Whether a founder is left when this node has gone: newcomers know no others."""
-        world = self._world
-        return any(
-            each != node and each in world.electorate.members and world.may_live(each)
-            for each in world.founders
-            if each not in self._leaving_founders
-        )
 
     def _newcomer(self, department: str) -> tuple[bytes, SignedEnrolment] | None:
         """A new node, which starts now, and its enrolment; None if there are enough."""

@@ -109,12 +109,7 @@ class Electorate:
     def can_spare(self, node: bytes) -> bool:
         """Whether a node may be lost for good."""
         living = [each for each in self._world.nodes if self._world.may_live(each)]
-        return self.can_go_on([each for each in living if each != node])
-
-    def can_go_on(self, nodes: list[bytes]) -> bool:
-        """Whether these nodes are enough. One is a founder, for newcomers know no others."""
-        founders = (node for node in nodes if node in self._world.founders and node in self.members)
-        return self.majority_of_all(nodes) and any(True for _ in founders)
+        return self.majority_of_all([each for each in living if each != node])
 
     def has_left(self, node: bytes) -> bool:
         """Whether a node was a member once and is none any more."""

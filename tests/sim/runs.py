@@ -323,7 +323,7 @@ def heal_majority(world: World) -> list[bytes]:
     for _ in range(tape.below(len(healed))):
         out = tape.choice(healed)
         rest = [node for node in healed if node != out]
-        if world.electorate.can_go_on(rest):
+        if world.electorate.majority_of_all(rest):
             healed = rest
     finish_upgrade(world)
     options.loss = options.duplication = options.long_delay = options.late_copy = 0.0

@@ -85,7 +85,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
-        self.founders = self.nodes = tuple(sorted(self.consortium.node_ids))
+        self.nodes = tuple(sorted(self.consortium.node_ids))
         self.department_of = dict(
             zip(self.consortium.node_ids, self.consortium.departments, strict=True)
         )
