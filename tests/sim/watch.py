@@ -63,6 +63,7 @@ class _Seen:
     """A node as it was after its last step. hashes: of its log's entries by index.
 
     configuration: in force before the next step, which may commit, execute and adopt another.
+    mark: all of it that `Watch.stepped` looks at.
     taken: where some lie, what it took from the leader of its term, by index, term and
     the hash of the entry before.
     """
@@ -77,6 +78,7 @@ class _Seen:
     evidence: int = 0
     stable: int = 0
     configuration: Configuration | None = None
+    mark: tuple[object, ...] = ()
     transfer: tuple[int, bytes, int] | None = None
     taken: dict[tuple[int, int, bytes], bytes] = field(default_factory=dict)
 
@@ -151,7 +153,7 @@ class Watch:
         seen = self._seen[node]
         disk = self._disks[node]
         raft = replica.raft
-        seen.role, seen.term = raft.role, raft.term
+        seen.role, seen.term, seen.mark = raft.role, raft.term, ()
         assert raft.term == disk.hard_state.term, "a restart changed the term"
         assert raft.vote == disk.hard_state.vote, "a restart changed the vote"
         assert raft.commit_index >= disk.hard_state.commit, "a restart lost the commit index"
@@ -178,9 +180,35 @@ class Watch:
             assert logged.hash == expected, "a stored log is none: an entry does not follow"
 
     def stepped(self, node: bytes, replica: Replica) -> None:
-        """An honest node has taken an input and its effects are under way."""
+        """An honest node has taken an input and its effects are under way.
+
+        All that is looked at is in `mark`, but for what a leader knows of others: where nothing of
+        it has changed, nothing can have broken.
+        """
+        raft, seen = replica.raft, self._seen[node]
+        log, role, tip = raft._log, raft.role, replica.chain.tip
+        last = log.last
+        mark = (
+            role,
+            raft.term,
+            last,
+            log._memory.get(last),
+            log.stable,
+            log.commit,
+            tip,
+            raft.configuration,
+        )
+        if seen.mark != mark:
+            self._changed(node, seen, replica)
+            seen.mark = mark
+        if role is Role.LEADER:
+            self._leads(node, seen, replica)
+            self._hands_over(seen, raft)
+            votes = node in raft.configuration.voting
+            assert votes or raft.transferee is not None, "it leads and does not vote"
+
+    def _changed(self, node: bytes, seen: _Seen, replica: Replica) -> None:
         raft = replica.raft
-        seen = self._seen[node]
         role, term = raft.role, raft.term
         led = role is Role.LEADER or (seen.role is Role.LEADER and seen.term == term)
         if term != seen.term or role is not seen.role:
@@ -204,11 +232,6 @@ class Watch:
         grown = tip.height != seen.height
         if grown:
             self._executed(seen, replica)
-        if role is Role.LEADER:
-            self._leads(node, seen, replica)
-            self._hands_over(seen, raft)
-            votes = node in raft.configuration.voting
-            assert votes or raft.transferee is not None, "it leads and does not vote"
         if raft.configuration is not seen.configuration or grown:
             seen.configuration = raft.configuration
             sets = tuple(filter(None, (raft.configuration.voters, raft.configuration.incoming)))

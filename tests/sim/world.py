@@ -49,6 +49,9 @@ CLOCK_MS = START_MS + 10_000
 FETCH_TICKS = 16
 """How often a node looks whether it has to ask strangers for blocks (`node.fetching.PAUSE_S`)."""
 
+BOUNDS_TICKS = 4
+"""How often all queues of a node are held against their limits."""
+
 LEAP_MS = 1_000
 """A leap of a clock that may be one to a leader; its own limit is higher (`node.leading`)."""
 
@@ -350,7 +353,9 @@ class World:
             self._may_lead(process)
             if process.ticks % FETCH_TICKS == 0:
                 self.wires.fetch(place, process)
-            check_bounds(process.replica, self.settings)
+            check_intake(process.replica._intake)
+            if process.ticks % BOUNDS_TICKS == 0:
+                check_bounds(process.replica, self.settings)
 
     def _may_lead(self, process: Process) -> None:
         """Who leads has a disk that works and hears a quorum, by its own ticks (P10, P47)."""
