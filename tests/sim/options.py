@@ -92,6 +92,17 @@ class Options:
         """The longest election timeout, in milliseconds."""
         return 2 * self.election_ticks * TICK_MS
 
+    @property
+    def kinds_of_its_own(self) -> dict[str, bool]:
+        """What a whole run is like, by the name under which it is counted (`sim.seeds`)."""
+        return {
+            "skewed-clocks": self.clock_skew_ms > 0,
+            "drifting-ticks": self.drift_ms > 0,
+            "small-limits": self.small,
+            "messages-encoded": self.wire,
+            "real-keys": self.real_keys,
+        }
+
     @classmethod
     def drawn(cls, tape: Tape, *, temper: str = "") -> "Options":
         """A seed's options. temper: the name of one in TEMPERS; "" if the seed draws it too."""

@@ -41,6 +41,9 @@ TIME_MS_MAX = 10_000_000
 EARLY_MS_MAX = 4_000
 """How long an entry of a clock that ran ahead may hold up a majority that needs it (ADR 0008)."""
 
+STRANGERS_MS_MAX = 4_000
+"""How long it may take until a voter notices that it knows nobody left, and hears of the others."""
+
 KEPT_WHOLE = 1_000
 """Entries of a log that no run trims."""
 
@@ -185,6 +188,8 @@ def liveness_phase(world: World, clients: Clients) -> None:
     timeout_ms = world.options.timeout_ms
 
     started_ms = world.now_ms + (EARLY_MS_MAX if wrong_clocks else 0)
+    if not know_each_other(world, healed):
+        started_ms += STRANGERS_MS_MAX
     led = world.run(
         started_ms + LEADER_TIMEOUTS * timeout_ms,
         stop=lambda: any(is_leader(world, node) for node in healed),
@@ -249,6 +254,12 @@ def stability_phase(world: World, healed: list[bytes]) -> None:
     if stable:
         world.run(world.now_ms + 2 * world.options.timeout_ms)
         assert is_leader(world, leader) and raft.term == term, "a stable leader was disturbed"
+
+
+def know_each_other(world: World, healed: list[bytes]) -> bool:
+    """Whether those of the healed that vote name each other, so that they are connected."""
+    voters = {node for voters in world.electorate.in_force for node in voters}.intersection(healed)
+    return all(voters <= world.processes[node].peers for node in sorted(voters))
 
 
 def at_one_height(world: World, nodes: list[bytes]) -> bool:

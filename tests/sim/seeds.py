@@ -12,7 +12,7 @@ from sim.council import MOTIONS
 from sim.keyring import ROTATIONS
 from sim.liars import LIES
 from sim.modes import MODES
-from sim.options import KINDS
+from sim.options import KINDS, Options
 from sim.runs import STEPS, Result, run_tape
 from sim.tape import Recording, Tape
 
@@ -42,6 +42,9 @@ STRIKING = (
     "busy",
 )
 """What happens to single messages, writes, inputs, logs and versions (`sim.world`, `sim.wires`)."""
+
+WHOLE_RUNS = tuple(Options().kinds_of_its_own)
+"""What some runs are like from their beginning to their end; counted once a run."""
 
 MEMBERS = (
     *(f"decided-{kind}" for kind in MOTIONS),
@@ -131,7 +134,11 @@ def missing_kinds(tally: Tally, mode: str) -> list[str]:
 def kinds_of(mode: str) -> tuple[str, ...]:
     """Every kind of fault that a mode has."""
     assert mode in MODES
-    return (*KINDS, *STRIKING, *MEMBERS, *ROTATIONS) if mode == "crash" else (*LIES, *AMONG_LIARS)
+    return (
+        (*KINDS, *STRIKING, *WHOLE_RUNS, *MEMBERS, *ROTATIONS)
+        if mode == "crash"
+        else (*LIES, *AMONG_LIARS)
+    )
 
 
 def attempt(seed: int, *, mode: str, steps: int = STEPS) -> Result | str:

@@ -93,7 +93,8 @@ def _written(world: World, node: bytes, number: int) -> bool:
 
 
 def _accepted(world: World, department: str, kind: str, body: Propose | Ballot) -> bytes:
-    node = next(n for n, d in world.department_of.items() if d == department)
+    of_it = (node for node, name in world.department_of.items() if name == department)
+    node = next(node for node in of_it if world.may_live(node))
     record = world.consortium.record(
         department, kind, body, created_ms=CLOCK_MS + world.now_ms, nonce=None
     )
@@ -270,10 +271,31 @@ def _uncertified_leave(seed: int) -> None:
     check_nobody_is_framed(world)
 
 
+def _left_alone(seed: int) -> None:
+    """A voter runs on, cut off, until everyone whom it knows has been replaced (P37)."""
+    world = _world(seed, nodes=3)
+    first, second, away = world.consortium.node_ids
+    others = [first, second]
+    for old in (first, second):
+        department = world.department_of[old]
+        fresh = world.join(department, 1)
+        others.append(fresh)
+        _cut(world, others, (away,))
+        enrolment = joining_enrolment(world.consortium.ledger_id, department, 1)
+        _decide(world, ReplaceNode(old, enrolment.signed(), votes=True))
+        assert _wait(world, lambda old=old: world.spent.get(old) is Standing.RETIRED), "no stop"
+    _cut(world, world.nodes)
+    lonely = world.processes[away].replica
+    assert _wait(world, lambda: others[2] in lonely.members), "it finds nobody"
+    world.crash(fresh)
+    _there_is_a_leader(world, (others[2], away))
+
+
 SITUATIONS: dict[str, Callable[[int], None]] = {
     "unaware voter": _unaware_voter,
     "forged blocks": _forged_blocks,
     "leads again": _leads_again,
     "late upgrade": _late_upgrade,
     "uncertified leave": _uncertified_leave,
+    "left alone": _left_alone,
 }

@@ -127,6 +127,8 @@ class World:
             ledger_id=self.consortium.ledger_id,
             limits=self.settings.consensus,
         )
+        for kind, is_so in options.kinds_of_its_own.items():
+            self.counts[kind] += is_so
         if options.mixed and options.nodes > 1:
             self.count("mixed-version", step=False)
             self.older.update(self.nodes[1::2])

@@ -119,4 +119,14 @@ MEMBERSHIP = (
         ),
         temper=TEMPER,
     ),
+    bug(
+        "a node that runs on asks no stranger for blocks",
+        "P37",
+        (
+            "node.replica:Replica.blocks_wanted",
+            "self.standing is Standing.ASKING or self._catching_up.is_leaderless",
+            "self.standing is Standing.ASKING",
+        ),
+        situation="left alone",
+    ),
 )
