@@ -116,7 +116,10 @@ class CatchingUp:
 
     @property
     def is_leaderless(self) -> bool:
-        """Whether no leader was known for LEADERLESS_TICKS."""
+        """Whether no leader was known for LEADERLESS_TICKS.
+
+        Everyone whom this node knows may have been replaced meanwhile: then strangers are asked.
+        """
         return self._leaderless_ticks >= LEADERLESS_TICKS
 
     def want(self, height: int) -> None:

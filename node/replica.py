@@ -311,11 +311,7 @@ class Replica:
         return self._block_server.answer(peer, wanted, self._out.durable.certificate)
 
     def blocks_wanted(self) -> BlocksWanted | None:
-        """What anyone may be asked while no voter answers this node; None: nobody has to be.
-
-        That is so when it starts, and also while it runs and hears of no leader: everyone whom it
-        knows may have been replaced meanwhile.
-        """
+        """What anyone may be asked while no voter answers this node; None: nobody has to be."""
         alone = self.standing is Standing.ASKING or self._catching_up.is_leaderless
         if not alone or self.standing.is_final or self.catches_up:
             return None
