@@ -75,7 +75,17 @@ of etcd's, by what is named here alone), and to check what holds after every ste
 |                                    | `set_election_timeout(ticks)` said                          |
 | messages lost, doubled, reordered  | nothing: they are the driver's own between two cores        |
 | a slow disk                        | `persisted()` later; a crash: `Raft` anew from its storage  |
+| a node that begins in the middle   | a storage whose `compacted()` is that place, `applied` the  |
+|                                    | same; a joining node begins empty and knows who takes part  |
 | a change of one voter              | the same two entries as any change: enter joint, leave it   |
+| a state that was sent, or failed   | `install` answers by itself; `reconnected(peer)` offers anew|
+
+What comes out otherwise than in etcd's files, on purpose: entries can be read before they are
+durable, up to `last_index`, and one write is under way at a time. A change of voters is refused
+until an entry of the term is committed (P28), so it is proposed again. A leader that is voted out
+hands over and steps down. A leader steps down as soon as a quorum was silent for election_ticks,
+whenever that began. What is lost on the way is missed after a few answered heartbeats, or at once
+after `reconnected`. There are no reads by lease.
 
 All of that is in this package's names, `consensus.messages` (what nodes say), `consensus.memory` (a
 store and no signatures) and `consensus.errors`. They change only with a line in CHANGELOG.md.

@@ -218,6 +218,7 @@ class Leading:
 
         With another hash at the same index and term, an earlier leader signed two logs (A1): where
         they part is not known, but not before that leader's term, so the peer is fed from there.
+        Who was probed while others committed hears of that now, not with the next heartbeat.
         """
         if reply.index < self._log.compacted.index:
             if progress.flow is Flow.SNAPSHOT and reply.index >= progress.offered:
@@ -232,9 +233,10 @@ class Leading:
                 self._feed(sender)
             return
         self._refused_early.discard(sender)
+        late = progress.flow is not Flow.REPLICATE and self._committed_own
         progress.acknowledged(reply.index)
         if not self.advance_commit():
-            self._feed(sender)
+            self._feed(sender, even_empty=late)
         if sender == self.transferee:
             self._tell_transferee()
 

@@ -31,7 +31,8 @@ class Progress:
     """One peer. match < next; `match` only grows within a leader's term (P17).
 
     in_flight: last index and size in bytes of each append that is not acknowledged.
-    offered: index of the newest snapshot offer, 0 if there was none.
+    offered: index of the newest snapshot offer, 0 if there was none; `next` is right behind it for
+    as long as the peer has not answered that.
     silent_ticks: since the peer was last heard from, or became a peer of this leader.
     """
 
@@ -130,6 +131,7 @@ class Progress:
         """The peer's next entry is compacted away; it is offered the state at `index`."""
         self._enter(Flow.SNAPSHOT)
         self.offered = RaftIndex(index)
+        self.next = RaftIndex(index + 1)
 
     def _enter(self, flow: Flow) -> None:
         self.flow = flow

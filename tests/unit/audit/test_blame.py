@@ -100,6 +100,22 @@ def test_what_one_node_kept_against_a_leader_is_enough(trunk: Branch) -> None:
         assert accused(witness) == names
 
 
+def test_two_logs_of_one_term_that_a_node_kept_name_their_leader(trunk: Branch) -> None:
+    one, other, short = trunk.copy(), trunk.copy(), trunk.copy()
+    one.block(term=5, leader="tourism")
+    other.block(term=6, leader="housing")
+    for branch in (one, other, short):
+        branch.block(term=7, leader="transport")
+    kept, refused, before = (
+        kept_proposal(branch, index) for branch, index in ((one, 7), (other, 7), (short, 6))
+    )
+    assert kept.previous_hash != refused.previous_hash
+    witness = trunk.copy()
+    for evidence in (ProposedTwice(kept, refused), ProposedTwice(kept, before)):
+        witness.values[store_keys.evidence_key(0)] = evidence_bytes(evidence)
+        assert accused(witness) == ("transport",)
+
+
 def kept_proposal(branch: Branch, index: int) -> SignedProposal:
     """The entry at `index` of a branch's log, as a node keeps it as evidence."""
     entry, _ = msgspec.msgpack.decode(branch.values[store_keys.entry_key(index)])

@@ -329,6 +329,25 @@ def test_what_is_not_taken_is_ignored() -> None:
     assert [type(found) for found in received.evidence] == [CommittedReplaced]
 
 
+def test_who_was_probed_while_others_committed_hears_of_the_commit_at_once() -> None:
+    node = Node(A, FIVE)
+    node.lead()
+    node.acknowledge(B, 1)
+    assert of(m.Append, node.acknowledge(C, 1), D) == [m.Append(1, 0, 0, (), 1)]
+    assert of(m.Append, node.acknowledge(D, 1)) == [m.Append(1, 1, 1, (), 1)]
+    assert node.acknowledge(D, 1) == []
+    progress = node.raft.progress(D)
+    assert progress is not None and progress.flow is Flow.REPLICATE
+    assert not progress.in_flight
+
+
+def test_who_is_probed_before_anything_of_the_term_is_committed_is_sent_nothing_empty() -> None:
+    node = Node(A, FIVE, log=made(1), term=1, commit=1)
+    node.lead()
+    assert node.acknowledge(B, 2) == []
+    assert node.raft.commit_index == 1
+
+
 def test_early_entries_are_refused_and_those_before_them_kept() -> None:
     proposals = SignedProposals(A)
     log = made(1)
