@@ -46,6 +46,8 @@ PLAIN = Settings(pre_vote=False, check_quorum=False)
 """Without the two rules that only forbid: what is safe without them is the more so with them."""
 
 ALONE = Configuration((b"n1",), (), (b"n2", b"n3"))
+PAIR = Configuration((b"n1", b"n2"), (), (b"n3",))
+"""Two voters, and a learner that is to be the third."""
 
 SMALL = {
     "one term": Bounds(
@@ -66,6 +68,18 @@ SMALL = {
         target=(b"n2",),
         settings=PLAIN,
     ),
+    "other voter, one crash": Bounds(
+        terms=2,
+        entries=0,
+        timeouts=2,
+        crashes=1,
+        founding=Configuration((b"n1",), (), (b"n2",)),
+        target=(b"n2",),
+        settings=PLAIN,
+    ),
+    "promoted in one term": Bounds(
+        terms=1, entries=0, timeouts=1, founding=PAIR, target=NODES, settings=PLAIN
+    ),
 }
 """Explored by `make test`."""
 
@@ -79,5 +93,19 @@ LARGE = {
         terms=2, entries=0, timeouts=2, founding=ALONE, target=(b"n2", b"n3"), settings=PLAIN
     ),
     "compacted": Bounds(terms=2, entries=0, timeouts=2, compactions=1, settings=PLAIN),
+    "two entries": Bounds(terms=1, entries=2, timeouts=1, settings=PLAIN),
+    "other voters, one crash": Bounds(
+        terms=1,
+        entries=0,
+        timeouts=1,
+        crashes=1,
+        founding=ALONE,
+        target=(b"n2", b"n3"),
+        settings=PLAIN,
+    ),
+    "promoted": Bounds(terms=2, entries=0, timeouts=2, founding=PAIR, target=NODES, settings=PLAIN),
+    "promoted, one crash": Bounds(
+        terms=1, entries=0, timeouts=1, crashes=1, founding=PAIR, target=NODES, settings=PLAIN
+    ),
 }
 """Explored by `make exhaustive`."""

@@ -1,4 +1,4 @@
-"""Breadth first through everything a cluster can do within its bounds.
+"""Through everything a cluster can do within its bounds.
 
 A state of the cluster is the states of its nodes, the letters that were ever sent, what was ever
 decided, and what has been used up of the bounds. Any letter may arrive never, once or many times,
@@ -8,7 +8,8 @@ What is left out loses nothing:
 
 * Of states that differ in names alone, one is explored.
 * A state is skipped that another covers: the same nodes and history, no letter less, and no more
-  used up. Whatever the one can come to, the other can.
+  used up. Whatever the one can come to, the other can. Hence the order: what has used up least is
+  explored first, and of that what has most letters, so that few states are covered only later.
 * A node that is down behaves like one that gets no letters, so a crash and the restart are one.
 * A letter that can never lead to anything any more is forgotten; `check_spent` proves that it could
   not, over every step that was met.
@@ -17,6 +18,7 @@ What is left out loses nothing:
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 from scenarios import words
 
@@ -100,8 +102,10 @@ class Explored:
 class Exploration:
     """One search. Raises Broken at the first state where an invariant does not hold."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, *, deep: bool = False) -> None:
+        """deep: the newest state first, which finds what is broken sooner, and more in vain."""
         self.bounds = bounds
+        self._deep = deep
         self.states = s.States(bounds)
         self.mail = Mail(self.states)
         self.nodes = Numbers[Nodes]()
@@ -109,7 +113,10 @@ class Exploration:
         self.histories = Numbers[History]()
         self.history_images: list[tuple[int, ...]] = []
         self._orders: dict[Nodes, tuple[int, list[int]]] = {}
+        self._worth: dict[Nodes, tuple[int, int]] = {}
+        self._here: set[tuple[Nodes, int, int, int]] = set()
         self._agreed: set[tuple[int, int]] = set()
+        self._spends: dict[tuple[int, int], bool] = {}
         self._most = (0, 0)
         self._found = [array("I") for _ in range(3)]
         self._letters: list[int] = []
@@ -117,7 +124,7 @@ class Exploration:
         self._moves = array("q")
         self._renamings = bytearray()
         self._covered = bytearray()
-        self._waiting: list[int] = []
+        self._waiting: list[tuple[int, int, int]] = []
         self._trying = Move(0, 0, False)
         self._covering: dict[tuple[int, int], list[int]] = {}
 
@@ -128,7 +135,7 @@ class Exploration:
         self._add(self.states.founding(), self._history(empty), used, 0, -1, None)
         explored = moves = 0
         while self._waiting:
-            state = self._waiting.pop()
+            *_, state = heappop(self._waiting)
             if self._covered[state]:
                 continue
             explored += 1
@@ -183,7 +190,11 @@ class Exploration:
         parent: int,
         move: Move | None,
     ) -> None:
-        """A state, unless another covers it."""
+        """A state, unless it was here before or another covers it."""
+        here = (nodes, history, used, mail)
+        if here in self._here:
+            return
+        self._here.add(here)
         mail = self.mail.thinned(nodes, self._saturated(nodes, mail))
         order = self._orders.get(nodes)
         if order is None:
@@ -195,17 +206,15 @@ class Exploration:
         ]
         history, mail, renaming = min(images)
         covering = self._covering.setdefault((kept, history), [])
-        spent, letters = self.used.values, self._letters
-        mine_used = spent[used]
-        found_used = self._found[2]
+        letters, found_used = self._letters, self._found[2]
         for other in covering:
-            if mail & letters[other] == mail and covers(spent[found_used[other]], mine_used):
+            if mail & letters[other] == mail and self._covers(found_used[other], used):
                 return
         new = len(self._came_from)
         still = []
         for other in covering:
             theirs = letters[other]
-            if mail & theirs == theirs and covers(mine_used, spent[found_used[other]]):
+            if mail & theirs == theirs and self._covers(used, found_used[other]):
                 self._covered[other] = 1
             else:
                 still.append(other)
@@ -217,7 +226,18 @@ class Exploration:
         self._came_from.append(parent)
         self._moves.append(0 if move is None else packed(move))
         self._renamings.append(renaming)
-        self._waiting.append(new)
+        rank = (0, -new) if self._deep else (sum(self.used.values[used]), -mail.bit_count())
+        heappush(self._waiting, (*rank, new))
+
+    def _covers(self, one: int, other: int) -> bool:
+        """Whether no more is used up than in the other."""
+        if one == other:
+            return True
+        known = self._spends.get((one, other))
+        if known is None:
+            pairs = zip(self.used.values[one], self.used.values[other], strict=True)
+            known = self._spends[(one, other)] = all(mine <= theirs for mine, theirs in pairs)
+        return known
 
     # Moves.
 
@@ -247,8 +267,13 @@ class Exploration:
             worthless = self._worthless(nodes)
 
     def _worthless(self, nodes: Nodes) -> int:
-        one, other, last = nodes
-        return self.mail.spent(one) | self.mail.spent(other) | self.mail.spent(last)
+        """The letters that can lead to nothing any more, of all that there are by now."""
+        known = self._worth.get(nodes)
+        if known is None or known[0] != len(self.states.letters):
+            one, other, last = nodes
+            spent = self.mail.spent(one) | self.mail.spent(other) | self.mail.spent(last)
+            known = self._worth[nodes] = (len(self.states.letters), spent)
+        return known[1]
 
     def _inputs(self, used: Used, facts: s.Facts) -> Iterator[tuple[int, Used]]:
         bounds = self.bounds
@@ -412,19 +437,17 @@ class Exploration:
         A letter that is spent in a state changes and answers nothing there, and is spent after
         every step from it that was met.
         """
-        letters_to: dict[NodeId, list[int]] = {node: [] for node in NODES}
-        for letter, (_, to, _) in enumerate(self.states.letters):
-            letters_to[to].append(letter)
         pairs = 0
+        spent: dict[int, int] = {}
         for state, after in list(self.states.edges()):
-            one, other = self.states.facts[state], self.states.facts[after]
-            for letter in letters_to[one.node]:
-                message = self.states.letters[letter][2]
-                if s.is_spent(one, message):
-                    pairs += 1
+            if state not in spent:
+                spent[state] = self.mail.spent(state)
+                for letter in bits(spent[state]):
                     step = self.mail.arrived(state, letter)
-                    assert step.state == state and not step.letters, (one, message)
-                    assert s.is_spent(other, message), (one, other, message)
+                    assert step.state == state and not step.letters, self.states.letters[letter]
+            lost = spent[state] & ~self.mail.spent(after)
+            assert not lost, (self.states.facts[state], self.states.facts[after])
+            pairs += spent[state].bit_count()
         return pairs
 
     def check_same(self) -> int:
@@ -476,11 +499,6 @@ def unpacked(number: int) -> Move:
 def spend(used: Used, place: int) -> Used:
     """One more of what the bounds count."""
     return (*used[:place], used[place] + 1, *used[place + 1 :])
-
-
-def covers(used: Used, other: Used) -> bool:
-    """Whether no more is used up than in the other."""
-    return all(mine <= theirs for mine, theirs in zip(used, other, strict=True))
 
 
 def renamed_history(history: History, words: Renaming) -> History:

@@ -108,6 +108,8 @@ class Mail:
 
     def _sort(self, state: int, mail: int) -> None:
         new = mail & self._states.letters_to[self._states.place[state]] & ~self._met[state]
+        if not new:
+            return
         for letter in bits(new):
             step = self.arrived(state, letter)
             if step.state != state:

@@ -7,8 +7,11 @@ history.
 """
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from itertools import permutations
+from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -91,36 +94,51 @@ def value_of(thing: Any, seen: set[int] | None = None) -> Value:
     """
     if thing is None or isinstance(thing, int | bytes | str):
         return thing
+    if isinstance(thing, msgspec.Struct):
+        return value_of_struct(thing)
     seen = set() if seen is None else seen
     if isinstance(thing, Enum):
         return thing.name
-    if isinstance(thing, Configuration):
-        return ("Configuration", *map(frozenset, msgspec.structs.astuple(thing)))
     if isinstance(thing, list) and thing and isinstance(thing[0], Outgoing):
-        return frozenset([value_of(each, seen) for each in thing])
+        return frozenset([value_of_struct(each) for each in thing])
     if isinstance(thing, tuple | list | deque):
         return tuple([value_of(each, seen) for each in thing])
     if isinstance(thing, dict):
         return frozenset([(value_of(key), value_of(held, seen)) for key, held in thing.items()])
     if isinstance(thing, set | frozenset):
         return frozenset([value_of(each, seen) for each in thing])
-    if isinstance(thing, msgspec.Struct):
-        return (type(thing).__name__, *[value_of(each, seen) for each in _fields(thing)])
     if id(thing) in seen:
         return type(thing).__name__
     seen.add(id(thing))
     return (type(thing).__name__, *[value_of(each, seen) for each in _attributes(thing)])
 
 
-def _fields(thing: msgspec.Struct) -> list[Any]:
-    return [getattr(thing, name) for name in thing.__struct_fields__]
+@cache
+def value_of_struct(thing: msgspec.Struct) -> Value:
+    """The value of something that never changes, worked out once."""
+    if isinstance(thing, Configuration):
+        return ("Configuration", *map(frozenset, msgspec.structs.astuple(thing)))
+    return (type(thing).__name__, *[value_of(each) for each in msgspec.structs.astuple(thing)])
 
 
-def _attributes(thing: Any) -> list[Any]:
-    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
-    names = sorted({*slots, *getattr(thing, "__dict__", ())})
-    held = [getattr(thing, name) for name in names]
-    return [each for each in held if not isinstance(each, FunctionType | MethodType | Settings)]
+def _attributes(thing: Any) -> tuple[Any, ...]:
+    """What a thing holds, in the order of the names, but for functions and settings."""
+    kind = type(thing)
+    names = (kind, *getattr(thing, "__dict__", ()))
+    getter = _GETTERS.get(names)
+    if getter is None:
+        slots = [name for each in kind.__mro__ for name in getattr(each, "__slots__", ())]
+        held = [
+            name
+            for name in sorted({*slots, *getattr(thing, "__dict__", ())})
+            if not isinstance(getattr(thing, name), FunctionType | MethodType | Settings)
+        ]
+        getter = _GETTERS[names] = attrgetter("__class__", *held)
+    return getter(thing)[1:]
+
+
+_GETTERS: dict[tuple[Any, ...], Callable[[Any], tuple[Any, ...]]] = {}
+"""How to read all that a kind of thing holds, by the kind and the names it has beside its slots."""
 
 
 def renamed(value: Value, renaming: Renaming) -> Value:

@@ -124,6 +124,7 @@ class States:
         self._letter_of: dict[Value, int] = {}
         self._source: list[tuple[int, int]] = []
         self._pickled: dict[int, bytes] = {}
+        self._live: tuple[int, Driver | None] = (-1, None)
         self._steps: dict[tuple[int, int, int, bool], Step] = {}
         self.runs = 0
 
@@ -187,8 +188,7 @@ class States:
 
     def _run(self, state: int, given: int, number: int, late: bool) -> Step:
         self.runs += 1
-        driver: Driver = pickle.loads(self._pickled[state])
-        driver.slow_disk = True
+        driver = self._driver(state)
         done = Done()
         self._feed(driver, given, number)
         self._turn(driver, done)
@@ -202,7 +202,19 @@ class States:
         ]
         executed = tuple(logged.hash for logged in done.executed)
         reads = tuple(-1 if read.index is None else int(read.index) for read in done.reads)
-        return Step(self._numbered(driver), as_bits(letters), executed, reads)
+        after = self._numbered(driver)
+        self._live = (after, driver)
+        return Step(after, as_bits(letters), executed, reads)
+
+    def _driver(self, state: int) -> Driver:
+        """A node in a state: the one that ran last, if that is where it is, for most inputs change
+        nothing; else a copy of the one that came there first."""
+        now, driver = self._live
+        if now != state or driver is None:
+            driver = pickle.loads(self._pickled[state])
+            driver.slow_disk = True
+        self._live = (-1, None)
+        return driver
 
     def _turn(self, driver: Driver, done: Done) -> None:
         """What is ready is carried out; a state that is wanted is there at once."""
@@ -394,6 +406,7 @@ def forget_time(driver: Driver, bounds: Bounds) -> None:
     lapsed = bounds.lapses and raft._timer.elapsed >= driver.settings.election_ticks
     raft._timer.elapsed = driver.settings.election_ticks if lapsed else 0
     raft._timer.limit = 2 * driver.settings.election_ticks
+    raft._timer.waits = 0
     raft._told = UNTOLD
     leading = raft._leading
     if leading is not None:

@@ -53,7 +53,7 @@ def test_everything_within_small_bounds_keeps_every_invariant(name: str) -> None
 @pytest.mark.parametrize(("bug", "name"), BUGS.items(), ids=BUGS)
 def test_a_broken_line_is_found(bug: str, name: str) -> None:
     with seeded_by_name(bug), pytest.raises(Broken) as found:
-        Exploration((SMALL | LARGE | DEEP)[name]).run(states_max=STATES_MAX)
+        Exploration((SMALL | LARGE | DEEP)[name], deep=True).run(states_max=STATES_MAX)
     assert "times out" in str(found.value), "the way that leads there is told"
 
 
