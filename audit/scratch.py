@@ -18,7 +18,7 @@ UNSAVED_MAX = 16_384
 RECENT_MAX = 32_768
 """Limit of the written values of one table that are kept in memory as well."""
 
-RUN_PAIRS = 200_000
+RUN_PAIRS = 262_144
 """So many nonces are in memory before they become a sorted run in the scratch store."""
 
 CHUNK_PAIRS = 1_024
@@ -142,6 +142,8 @@ class Nonces:
 
     def repeated(self) -> Iterator[int]:
         """Leaf indexes of records whose pair an earlier run's record has already."""
+        if not self.runs:
+            return
         newest = (pair + index.to_bytes(8, "big") for pair, index in sorted(self._pairs.items()))
         before = b""
         for row in merge(newest, *(self._rows(run) for run in range(len(self.runs)))):

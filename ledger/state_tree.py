@@ -11,8 +11,9 @@ A page's path is its depth in half-bytes (1 byte) and the key hash's first half-
 zero bits. Keys are never removed, so a fork never becomes a single key again.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -28,10 +29,28 @@ _LEVELS = 4
 _LEAF_BYTES = 64
 _FORK_BYTES = 32
 _FORK = 2
-_ABOVE = tuple(
-    tuple((_SLOTS + number) >> level for level in range(1, _LEVELS + 1)) for number in range(_SLOTS)
-)
-"""For each slot the nodes above it in a page's tree, from below."""
+_CHILDREN = tuple((node, 2 * node, 2 * node + 1) for node in range(_SLOTS))
+"""The inner nodes of a page's tree, each with its children."""
+
+ABOVE_MAX = 8_192
+"""Limit of the sets of slots for which the nodes above them are remembered, about 300 bytes each;
+there are 2,516 sets of at most four slots."""
+
+
+@lru_cache(ABOVE_MAX)
+def _above(numbers: int) -> tuple[tuple[int, int, int], ...]:
+    """The nodes above some slots, each once, from below, with their children.
+
+    numbers: a bit for each slot.
+    """
+    nodes = {
+        (_SLOTS + number) >> level
+        for number in range(_SLOTS)
+        if numbers >> number & 1
+        for level in range(1, _LEVELS + 1)
+    }
+    return tuple(_CHILDREN[node] for node in sorted(nodes, reverse=True))
+
 
 Slots: TypeAlias = dict[int, bytes]
 """Used slots by number: 32 bytes are a fork's commitment, 64 a single key's two hashes."""
@@ -63,7 +82,7 @@ class _Page:
         for number, slot in slots.items():
             self.put(number, slot)
         if slots:
-            self.settle(tuple(slots))
+            self.settle(self.used)
 
     def put(self, number: int, slot: bytes) -> None:
         """Fills a slot; its ancestors wait for `settle`."""
@@ -77,24 +96,21 @@ class _Page:
             self.forks |= 1 << number
             self.commitments[_SLOTS + number] = slot
 
-    def settle(self, numbers: Sequence[int]) -> None:
-        """Hashes what is above these slots, each node once, from below."""
+    def settle(self, numbers: int) -> None:
+        """Hashes what is above some filled slots, each node once, from below. numbers: their bits.
+
+        A node with one key below has that key's commitment; any other, the hash of both children.
+        """
         commitments, keys = self.commitments, self.keys
-        above: Iterable[int]
-        if len(numbers) == 1:
-            above = _ABOVE[numbers[0]]
-        else:
-            above = sorted({at for number in numbers for at in _ABOVE[number]}, reverse=True)
-        for at in above:
-            left = 2 * at
-            right = left + 1
-            if keys[left] + keys[right] == 1:
-                keys[at] = 1
-                commitments[at] = commitments[left if keys[left] else right]
+        for node, left, right in _above(numbers):
+            one, other = commitments[left], commitments[right]
+            if one is EMPTY and keys[right] == 1:
+                keys[node], commitments[node] = 1, other
+            elif other is EMPTY and keys[left] == 1:
+                keys[node], commitments[node] = 1, one
             else:
-                keys[at] = _FORK
-                both = b"\x02" + commitments[left] + commitments[right]
-                commitments[at] = sha256(both).digest()
+                keys[node] = _FORK
+                commitments[node] = sha256(b"\x02" + one + other).digest()
 
     def root(self) -> bytes:
         """The whole page's commitment."""
@@ -155,15 +171,15 @@ class StateTree:
         """Puts sorted leaves, all below one page, into it; its commitment."""
         path = _path(leaves[0], depth)
         page = self._page(path)
-        numbers: list[int] = []
+        numbers = 0
         for number, group in _by_half_byte(leaves, depth):
-            numbers.append(number)
+            numbers |= 1 << number
             slot = page.slots[number]
             if len(slot) == _FORK_BYTES:
                 fork = self._update(depth + 1, group, pages)
                 page.slots[number] = page.commitments[_SLOTS + number] = fork
                 continue
-            if slot and all(leaf[:32] != slot[:32] for leaf in group):
+            if slot and slot[:32] not in [leaf[:32] for leaf in group]:
                 group = sorted([*group, slot])
             if len(group) == 1:
                 page.put(number, group[0])
@@ -213,6 +229,8 @@ def _end(key_hash: bytes, leaf: bytes, siblings: list[bytes]) -> StateProof:
 
 def _by_half_byte(leaves: list[bytes], depth: int) -> list[tuple[int, list[bytes]]]:
     """Sorted leaves by the half-byte at a depth, in order."""
+    if len(leaves) == 1:
+        return [(_half_byte(leaves[0], depth), leaves)]
     at, shift = depth >> 1, 0 if depth & 1 else 4
     groups: list[tuple[int, list[bytes]]] = []
     last = -1
