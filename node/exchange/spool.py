@@ -8,6 +8,7 @@ which sealed exchanges send it (`ledger.sealing`), under a key that is in memory
 
 import secrets
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,10 @@ CHUNKS_MAX = 4_096
 
 class SpoolFull(Exception):
     """The spool's limit is reached, or the disk is full."""
+
+
+class Discarded(Exception):
+    """A result is read that is not needed, or not kept, any more."""
 
 
 class Spool:
@@ -61,6 +66,7 @@ class Result:
         self._file: tempfile.SpooledTemporaryFile[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             MEMORY_BYTES, dir=str(folder)
         )
+        self._reading = threading.Lock()
         self._places: list[tuple[int, int]] = []
         self._held: bytes | None = None
         self._spooled = 0
@@ -111,19 +117,24 @@ class Result:
         self.content_key, self._seal = content_key, found
 
     def sealed_chunk(self, number: int) -> bytes:
-        """A chunk's ciphertext, 0 ≤ number < count."""
+        """A chunk's ciphertext, 0 ≤ number < count. Raises Discarded."""
         place, length = self._places[number]
-        self._file.seek(place)
-        return self._file.read(length)
+        with self._reading:
+            if self._file.closed:
+                raise Discarded("the result is not kept any more")
+            self._file.seek(place)
+            return self._file.read(length)
 
     def chunk(self, number: int) -> bytes:
-        """A chunk, 0 ≤ number < count. Raises SealBroken if the one who sealed it cheated."""
+        """A chunk, 0 ≤ number < count. Raises Discarded, and SealBroken if the one who sealed it
+        cheated."""
         last = number == self.count - 1
         return self._seal.open(self.sealed_chunk(number), number=number, last=last)
 
     def discard(self) -> None:
         """Nothing of it is needed any more; may be called twice."""
-        self._file.close()
+        with self._reading:
+            self._file.close()
         self._spool.give_back(self._spooled)
         self._spooled = 0
 

@@ -9,6 +9,7 @@ from contracts.exchanges import ExchangeRequest, admissible
 from contracts.grants import grant
 from contracts.refusals import REFUSALS
 from node.exchange.consumer import ExchangeRefused, Received, Wanted
+from node.exchange.spool import Discarded
 from node.http.access import App, ServiceDep, check_scope
 from node.http.models import ExchangeResult, ExchangeWanted, Hex32, Verdict
 from node.http.problems import Problem
@@ -53,8 +54,7 @@ async def exchange(
         )
     except ExchangeRefused as error:
         raise _problem(error) from None
-    service.consumer.keep(received, token.name)
-    return await _page(service, received, 0)
+    return await _first_page(service, received, token.name)
 
 
 @router.get("/{exchange_id}/rows")
@@ -68,19 +68,37 @@ async def more_rows(
     received = service.consumer.kept(bytes.fromhex(exchange_id), token.name)
     if received is None or start >= received.chunks:
         raise Problem("not-found", f"no rows of {exchange_id} are kept for this app")
-    return await _page(service, received, start)
+    try:
+        page = await _page(received, start)
+    except Discarded:
+        raise Problem("not-found", f"rows of {exchange_id} are kept no longer") from None
+    if page.next is None:
+        service.consumer.drop(received.exchange_id)
+    return page
 
 
-async def _page(service: ServiceDep, received: Received, start: int) -> ExchangeResult:
-    """The next chunks of a result; with the last ones it is dropped."""
+async def _first_page(service: ServiceDep, received: Received, app: str) -> ExchangeResult:
+    """The first chunks; what has more is kept, and only that: no crowd of small ones drives
+    another's rows out."""
+    page = None
+    try:
+        page = await _page(received, 0)
+    finally:
+        if page is None or page.next is None:
+            received.close()
+    if page.next is not None:
+        service.consumer.keep(received, app)
+    return page
+
+
+async def _page(received: Received, start: int) -> ExchangeResult:
+    """The next chunks of a result. Raises Discarded."""
     stop = min(start + PAGE_CHUNKS, received.chunks)
     numbers = range(start, stop)
     if received.result.is_small:
         answers = [received.answer(number) for number in numbers]
     else:
         answers = [await asyncio.to_thread(received.answer, number) for number in numbers]
-    if stop == received.chunks:
-        service.consumer.drop(received.exchange_id)
     return ExchangeResult(
         exchange_id=received.exchange_id.hex(),
         fields=list(answers[0].fields),

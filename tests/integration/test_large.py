@@ -10,12 +10,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-from test_gateway import Pair, run
+from test_gateway import PURPOSE, Pair, run
 
 from contracts.grants import grant
 from node.exchange.answers import RESUME
-from node.exchange.consumer import ExchangeRefused, Received
+from node.exchange.consumer import Received
+from node.http.app import make_app
 from node.peers.rpc import Part
 
 ROWS = 9_500
@@ -140,19 +142,30 @@ def test_a_provider_that_stops_in_the_middle_voids_the_rest(
     run(tmp_path, scene, prepare=lambda folder: fill(folder, rows=ROWS), window_ms=LONG_MS)
 
 
-def test_many_exchanges_are_in_flight_and_one_more_is_refused(tmp_path: Path) -> None:
+def test_many_exchanges_are_in_flight_and_one_more_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     many = 200
+    monkeypatch.setattr("node.exchange.consumer.KEPT_MAX", 1)  # what is small is never kept
 
     async def scene(pair: Pair) -> None:
-        results = await asyncio.gather(
-            *(pair.exchange(ONE, timeout_s=50.0) for _ in range(many + 1)), return_exceptions=True
-        )
-        refused = [each for each in results if isinstance(each, ExchangeRefused)]
-        assert [each.code for each in refused] == ["busy"]
-        served = [each for each in results if isinstance(each, Received)]
-        assert len(served) == many
-        for received in served:
-            assert names_of(received) == ["SYN-0001"]
+        service = pair.consumer
+        expires_at_ms = service.node.clock.now_ms() + LONG_MS
+        secret = service.tokens.add(name="many", role="app", expires_at_ms=expires_at_ms)
+        wanted = {"grant_id": pair.grant_id.hex(), "purpose": PURPOSE, "case": "case"}
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=make_app(service)),
+            base_url="http://node",
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=60,
+        ) as client:
+            path, body = "/v1/exchanges?timeout_ms=50000", wanted | {"query": {"where": ONE}}
+            answers = await asyncio.gather(*(client.post(path, json=body) for _ in range(many + 1)))
+        [refused] = [each for each in answers if each.status_code != 200]
+        assert refused.status_code == 503 and refused.headers["retry-after"] == "1"
+        served = [each.json() for each in answers if each is not refused]
+        assert len({each["exchange_id"] for each in served}) == many
+        assert all(each["rows"][0][0] == "SYN-0001" for each in served)
         await counted(pair, many)
 
     run(
