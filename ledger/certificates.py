@@ -99,8 +99,7 @@ def required_sets(before: VoterSets, after: VoterSets) -> tuple[tuple[NodeId, ..
     majority would let anybody replace them; one without the new ones' would leave a ledger that
     nobody can continue.
     """
-    sets = before.sets() if before == after else before.sets() + after.sets()
-    return tuple(dict.fromkeys(sets))
+    return tuple(dict.fromkeys(before.sets() + after.sets()))
 
 
 def check_form(

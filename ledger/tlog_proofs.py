@@ -51,9 +51,9 @@ def parse_tlog_proof(data: bytes) -> TlogProof:
     """A proof from its bytes, in the one spelling that `to_bytes` writes. Raises Malformed."""
     if len(data) > TLOG_PROOF_BYTES_MAX:
         raise Malformed("tlog-proof", f"{len(data)} bytes, at most {TLOG_PROOF_BYTES_MAX} allowed")
-    head, separator, rest = data.partition(b"\n\n")
+    head, _, rest = data.partition(b"\n\n")
     try:
-        first, *lines = head.decode("ascii").split("\n")
+        _, *lines = head.decode("ascii").split("\n")
         extra = None
         if lines and lines[0].startswith("extra "):
             extra = base64.b64decode(lines.pop(0).removeprefix("extra "), validate=True)
@@ -64,9 +64,7 @@ def parse_tlog_proof(data: bytes) -> TlogProof:
         raise Malformed("tlog-proof", "a line is unreadable") from None
     proof = TlogProof(index, path, parse_note(rest), extra)
     if (
-        first != FIRST_LINE
-        or not separator
-        or not 0 <= index < 2**63
+        not 0 <= index < 2**63
         or len(path) > PATH_LINES_MAX
         or any(len(digest) != HASH_BYTES for digest in path)
         or proof.to_bytes() != data

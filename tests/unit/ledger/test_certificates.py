@@ -301,3 +301,36 @@ def test_equal_heights_or_sizes_with_other_content_contradict() -> None:
     assert contradict(CHECKPOINT, smaller_later)
     assert not contradict(CHECKPOINT, CHECKPOINT)
     assert not contradict(CHECKPOINT, elsewhere)
+
+
+def test_half_of_an_even_number_of_voters_is_no_majority() -> None:
+    four = VOTERS[:4]
+    check_certificate(certificate(*four[:3]), ledger_id=CITY.ledger_id, voter_sets=[four])
+    assert refused(certificate(*four[:2]), [four]) == "2 of 4 voters signed, which is no majority"
+
+
+def test_what_is_wrong_with_a_certificate_is_said() -> None:
+    good = certificate(*VOTERS[:3])
+    twice = Certificate(*encode_fields(good, signers=(good.signers[0], *good.signers)))
+    moved = Certificate(*encode_fields(good, height=8))
+    for made, voter_sets, ledger_id, why in (
+        (good, [VOTERS], bytes(32), "it is another ledger's"),
+        (twice, [VOTERS], CITY.ledger_id, "its signers are not sorted and unique"),
+        (good, [], CITY.ledger_id, "there are no voters to judge it by"),
+        (good, [VOTERS[:2]], CITY.ledger_id, "a signer does not vote on this block"),
+        (
+            certificate(*VOTERS[:2]),
+            [VOTERS],
+            CITY.ledger_id,
+            "2 of 5 voters signed, which is no majority",
+        ),
+        (
+            moved,
+            [VOTERS],
+            CITY.ledger_id,
+            f"the signature of {VOTERS[0].hex()[:16]}… does not fit",
+        ),
+    ):
+        with pytest.raises(CertificateRefused) as caught:
+            check_certificate(made, ledger_id=ledger_id, voter_sets=voter_sets)
+        assert str(caught.value) == f"certificate: {why}"

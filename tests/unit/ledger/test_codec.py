@@ -182,3 +182,48 @@ def test_text_is_found_in_every_shape_of_format() -> None:
     ):
         with pytest.raises(Malformed, match="control"):
             decoder.decode(encode(msgspec.structs.replace(good, **{field: value})))
+
+
+class Labelled(Format, frozen=True, tag=3):
+    number: int
+    data: bytes
+    label: str
+    several: tuple[str, ...] = ()
+
+
+def test_text_is_found_in_formats_that_may_stand_in_each_others_place() -> None:
+    decoder: Decoder[Tagged | Labelled] = Decoder(
+        Tagged | Labelled, what="one of two", bytes_max=200
+    )
+    for good in (Tagged("a"), Labelled(1, b"", "b", ("c",))):
+        assert decoder.decode(encode(good)) == good
+    for bad in (
+        Tagged("\x07"),
+        Labelled(1, b"", "\x07"),
+        Labelled(1, b"", "b", ("c", "\x07")),
+    ):
+        with pytest.raises(Malformed) as caught:
+            decoder.decode(encode(bad))
+        assert str(caught.value) == "one of two: it contains a control character"
+
+
+def test_a_format_is_named_in_what_is_wrong_with_it() -> None:
+    for data, why in (
+        (bytes(1_001), "1001 bytes, at most 1000 allowed"),
+        (b"\x95\xcc\x05\xc4\x01\x00\x91\x91\xa2\xc3\xa9\xc0\x01", "not the one accepted spelling"),
+        (encode(outer(note="\x07")), "it contains a control character"),
+        (b"", "Input data was truncated"),
+    ):
+        with pytest.raises(Malformed) as caught:
+            OUTER.decode(data)
+        assert str(caught.value).startswith(f"outer: {why}")
+
+
+def test_what_was_decoded_before_is_decoded_again_unchecked() -> None:
+    assert OUTER.reread(encode(outer())) == outer()
+    assert OUTER.reread(encode(outer(note="\x07"))).note == "\x07"
+
+
+def test_a_decoder_keeps_nothing_unless_it_is_told_to() -> None:
+    data = encode(outer())
+    assert OUTER.decode(data) is not OUTER.decode(data)

@@ -28,3 +28,9 @@ def test_a_head_commits_to_every_item_and_their_order(items: list[bytes], draw) 
 def test_a_head_with_a_wrong_number_of_hashes_is_malformed() -> None:
     with pytest.raises(Malformed, match="one hash per set bit"):
         parse_list_head(ListHead(3, (bytes(32),)).to_bytes())
+
+
+def test_what_is_wrong_with_a_head_is_said() -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_list_head(ListHead(2, ()).to_bytes())
+    assert str(caught.value) == "list head: it has not one hash per set bit of its count"

@@ -16,11 +16,25 @@ from ledger.attachments import (
     items_root,
     parse_items,
 )
-from ledger.blocks import BlockHeader, VoterSets, block_hash, parse_any_leaf, parse_block_header
+from ledger.blocks import (
+    BlockHeader,
+    VoterSets,
+    block_hash,
+    parse_any_leaf,
+    parse_block_header,
+    reread_leaf,
+)
 from ledger.codec import encode
 from ledger.entries import Entry, Step, parse_entry
 from ledger.errors import Malformed
-from ledger.records import DOCUMENT_BYTES_MAX, RecordLeaf, parse_leaf, parse_record
+from ledger.records import (
+    DOCUMENT_BYTES_MAX,
+    RecordLeaf,
+    parse_leaf,
+    parse_record,
+    record_of_leaf,
+    reread_record,
+)
 from ledger.signatures import verify
 from ledger.tree import CompactRange, leaf_hash
 
@@ -169,3 +183,32 @@ def test_an_entry_reads_back() -> None:
         assert parse_entry(encode(entry)) == entry
     with pytest.raises(Malformed):
         parse_entry(encode([START_MS, ["jump", [bytes(32)], []], []]))
+
+
+def test_what_was_read_before_is_read_again_as_it_was() -> None:
+    record = CITY.record("housing", "test.kind", ["x"], items=(b"one",))
+    leaf = parse_any_leaf(record.leaf_bytes)
+    assert isinstance(leaf, RecordLeaf)
+    alone = record_of_leaf(leaf, record.leaf_bytes)
+    assert alone == parse_leaf(record.leaf_bytes) and alone.attached is None
+    again = reread_leaf(record.leaf_bytes)
+    assert again == leaf
+    whole = reread_record(leaf, record.leaf_bytes, record.record_id, record.attached)
+    for name in record.__struct_fields__:
+        if name != "header":
+            assert getattr(whole, name) == getattr(record, name), name
+    for name in record.header.__struct_fields__:
+        assert getattr(whole.header, name) == getattr(record.header, name), name
+    assert reread_leaf(header().to_bytes()) == header()
+
+
+def test_what_is_wrong_with_what_is_attached_is_said() -> None:
+    record = CITY.record("housing", "test.kind", [])
+    with pytest.raises(Malformed) as caught:
+        parse_record(encode([record.leaf_bytes, b"smuggled"]))
+    assert str(caught.value) == ("record: bytes are attached that its header does not announce")
+    with pytest.raises(Malformed) as caught:
+        attach_document(bytes(DOCUMENT_BYTES_MAX + 1))
+    assert str(caught.value) == "document: 262145 bytes, at most 262144 allowed"
+    largest, data = attach_document(bytes(DOCUMENT_BYTES_MAX))
+    assert attached_fault(largest, data) is None

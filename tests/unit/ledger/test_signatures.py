@@ -145,3 +145,32 @@ def test_the_self_test_passes_here_and_fails_with_a_laxer_library(
     monkeypatch.setattr(nacl.bindings, "crypto_sign_open", lambda signed, key: signed[64:])
     with pytest.raises(SignatureRuleViolated, match="misjudges"):
         signatures.self_test()
+
+
+@pytest.mark.parametrize(("key_bytes", "signature_bytes"), [(31, 64), (33, 64), (32, 63), (32, 65)])
+def test_a_key_or_signature_of_another_length_signs_nothing(
+    key_bytes: int, signature_bytes: int
+) -> None:
+    assert not verify(bytes(key_bytes), b"message", bytes(signature_bytes))
+
+
+def test_what_is_wrong_with_a_public_key_is_said() -> None:
+    for key, why in (
+        (bytes(31), "31 bytes instead of 32"),
+        (bytes(32), "it is no canonical point of prime order"),
+    ):
+        with pytest.raises(BadKey) as caught:
+            check_public_key(key)
+        assert str(caught.value) == f"public key: {why}"
+
+
+def test_a_signer_shows_its_public_key_and_no_more() -> None:
+    signer = Signer(bytes(range(32)))
+    assert repr(signer) == f"Signer({signer.public_key.hex()[:16]}…)"
+
+
+def test_a_library_that_misjudges_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signatures, "verify", lambda *_: False)
+    with pytest.raises(SignatureRuleViolated) as caught:
+        self_test()
+    assert str(caught.value) == "cryptographic library: it misjudges: RFC 8032 §7.1 test 1"

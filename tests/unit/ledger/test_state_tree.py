@@ -161,3 +161,25 @@ def test_any_bytes_are_a_page_or_malformed(data: bytes) -> None:
     except Malformed:
         return
     assert sum(map(len, slots.values())) == len(data) - 4
+
+
+def test_keys_deep_in_a_large_state_are_proved() -> None:
+    kept = Kept()
+    content = {b"key %d" % number: b"value %d" % number for number in range(3_000)}
+    root = kept.update(content)
+    tree = kept.tree()
+    depths = set()
+    for number in range(0, 3_000, 60):
+        key = b"key %d" % number
+        proof = tree.prove(key)
+        check_presence(root, key, content[key], proof)
+        check_absence(root, b"no " + key, tree.prove(b"no " + key))
+        depths.add(len(proof.siblings))
+    assert max(depths) > 12
+
+
+def test_what_is_wrong_with_a_page_is_said() -> None:
+    for page in (b"", bytes(5), b"\x00\x01\x00\x01", b"\x00\x00\x00\x01" + bytes(32)):
+        with pytest.raises(Malformed) as caught:
+            parse_page(page)
+        assert str(caught.value) == "state page: its length does not fit its slots"

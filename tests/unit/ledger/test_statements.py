@@ -191,3 +191,15 @@ def test_numbers_that_need_more_than_8_bytes_are_a_mistake_of_the_caller(number:
         proposed(LEDGER, number, 1, LEDGER, b"")
     with pytest.raises(OverflowError):
         proposed(LEDGER, 1, number, LEDGER, b"")
+
+
+def test_the_callers_mistakes_are_said_in_whole_sentences() -> None:
+    for make, words in (
+        (lambda: genesis_statement(b""), "a ledger id has 32 bytes"),
+        (lambda: proposed(LEDGER, 1, 1, b"", b""), "an entry's hash has 32 bytes"),
+        (lambda: transferred(LEDGER, 1, b""), "a node id has 32 bytes"),
+        (lambda: keyed(LEDGER, "health", b""), "a record key has 32 bytes"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            make()
+        assert str(caught.value) == words

@@ -154,3 +154,70 @@ def test_a_tile_or_bundle_of_a_wrong_length_is_malformed() -> None:
         hashes_of(bytes(33))
     with pytest.raises(Malformed, match="at most 256"):
         parse_entries(bytes(2 * 257))
+
+
+def test_a_leaf_may_complete_tiles_of_every_level() -> None:
+    row = [leaf_hash(b"%d" % number) for number in range(255)]
+    edge = RightEdge(TreeSize(256**8 - 1), [row] * 8)
+    assert edge.partial(0) == edge.partial(7) == b"".join(row)
+    full = edge.extend([leaf_hash(b"last")])
+    index = 256**8
+    assert [(level, at) for level, at, _ in full] == [
+        (level, index // 256 ** (level + 1) - 1) for level in range(8)
+    ]
+    last = leaf_hash(b"last")
+    for _, _, tile in full:
+        assert tile == b"".join([*row, last])
+        last = root_of([*row, last])
+    assert [edge.partial(level) for level in range(8)] == [b""] * 8
+    assert edge.size == 256**8
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("", "'' is no tile index"),
+        ("1", "'1' is no tile index"),
+        ("1/000", "'1/000' is no tile index"),
+        ("abc", "'abc' is no tile index"),
+        ("x001", "'x001' is no tile index"),
+        ("٠٠٠", "'٠٠٠' is no tile index"),
+        ("x000/001", "'x000/001' is a second spelling of '001'"),
+        ("001/000", "'001/000' is a second spelling of 'x001/000'"),
+    ],
+)
+def test_what_is_wrong_with_an_index_path_is_said(path: str, why: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_index_path(path)
+    assert str(caught.value) == f"tile path: {why}"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "why"),
+    [
+        (b"\x00", "it ends within entry 0"),
+        (b"\x00\x01a\x00\x02b", "it ends within entry 1"),
+        (b"\x00\x00\x01", "it ends within entry 1"),
+        (bytes(2 * 257), "257 entries, at most 256 allowed"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_bundle_is_said(bundle: bytes, why: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_entries(bundle)
+    assert str(caught.value) == f"entry bundle: {why}"
+
+
+def test_a_bundle_holds_256_entries_of_any_length() -> None:
+    leaves = [bytes(number) for number in range(256)]
+    assert parse_entries(encode_entries(leaves)) == leaves
+    long = [b"x" * 300]
+    assert encode_entries(long) == b"\x01\x2c" + long[0]
+
+
+def test_what_is_wrong_with_a_tile_is_said() -> None:
+    with pytest.raises(Malformed) as caught:
+        tile_root(bytes(32))
+    assert str(caught.value) == "tile: 32 bytes instead of 8192"
+    with pytest.raises(Malformed) as caught:
+        hashes_of(bytes(33))
+    assert str(caught.value) == "tile: 33 bytes are no whole number of hashes"
