@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+import duckdb
+import plyvel
 from rich.console import Console
 from rich.table import Table
 
@@ -42,6 +44,9 @@ def unreadable(error: Unreadable, target: str | None = None) -> Failure:
     return Failure(text, error.remedy, exit_code=3 if isinstance(error, Unreachable) else 1)
 
 
+_ABOUT_FILES = "Check the path, who may read and write there, and the space that is left."
+
+
 class Guarded(click.Group):
     """A group whose commands end with a word on what to do, whatever the machine refuses them."""
 
@@ -53,14 +58,14 @@ class Guarded(click.Group):
             raise unreadable(error) from None
         except LedgerError as error:
             raise Failure(str(error), error.remedy) from None
+        except (duckdb.Error, plyvel.Error) as error:
+            raise Failure(f"a temporary store fails: {error}", _ABOUT_FILES) from None
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
             text = error.strerror or str(error)
-            raise Failure(
-                text if error.filename is None else f"{error.filename}: {text}",
-                "Check the path, who may read and write there, and the space that is left.",
-            ) from None
+            where = "" if error.filename is None else f"{error.filename}: "
+            raise Failure(where + text, _ABOUT_FILES) from None
 
 
 def emit_json(value: Any) -> None:

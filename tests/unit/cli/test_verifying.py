@@ -1,6 +1,9 @@
 """`concordat audit verify` on a command line: broken off and continued, of a folder and a node."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -53,6 +56,39 @@ def test_the_same_command_continues_and_says_from_where(branch: Branch, tmp_path
     foreign = run(branch, data, tmp_path, "another's")
     assert foreign.exit_code == 1
     assert "has not sealed the progress" in foreign.output
+
+
+KILLED = """
+import os, signal, sys
+from audit import progress, verify
+from audit.sources.scratch_folder import ScratchFolder
+from cli.main import main
+
+verify.PROGRESS_LEAVES = 4
+written, kept = ScratchFolder.write, []
+
+def write(folder, puts):
+    written(folder, puts)
+    kept.extend(key for key in puts if key == progress.MARK)
+    if len(kept) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ScratchFolder.write = write
+main(sys.argv[1:])
+"""
+"""`concordat`, killed when an audit has kept its progress for the second time."""
+
+
+def test_an_audit_that_was_killed_goes_on_where_it_was(branch: Branch, tmp_path: Path) -> None:
+    data = str(write_store(branch, tmp_path / "data"))
+    genesis = tmp_path / "genesis.json"
+    genesis.write_bytes(branch.genesis.to_json())
+    options = ["--memory", str(tmp_path / "mine"), "--resume", str(tmp_path / "kept")]
+    words = ["audit", "verify", data, "--genesis", str(genesis), *options]
+    ended = subprocess.run([sys.executable, "-c", KILLED, *words], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    report = json.loads(run(branch, data, tmp_path, "mine", "--json").output)
+    assert (report["resumed_height"], report["holds"], report["records"]) == (4, True, 7)
 
 
 def test_only_a_full_verification_is_resumed(branch: Branch, tmp_path: Path) -> None:
