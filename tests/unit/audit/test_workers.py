@@ -1,5 +1,6 @@
 """`audit.segments` and `audit.workers`: one function, the same answer wherever it runs."""
 
+import gc
 import importlib.util
 import os
 
@@ -72,6 +73,13 @@ def test_processes_find_what_one_function_finds(branch: Branch) -> None:
         assert 1 <= judge.processes <= 2
     assert found == audited(bad, judge_at_once)
     assert [finding.code for finding in found.findings] == ["bad-signature", "wrong-block"]
+
+
+def test_the_garbage_collector_looks_as_often_afterwards_as_before() -> None:
+    before = gc.get_threshold()
+    with Cores(1):
+        assert gc.get_threshold() == (workers.GARBAGE_ALLOCATIONS, *before[1:])
+    assert gc.get_threshold() == before
 
 
 @pytest.mark.usefixtures("small")

@@ -7,6 +7,7 @@ import pytest
 from builders import START_MS, Consortium
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ledger.attachments import (
     ITEMS_MAX,
@@ -64,6 +65,15 @@ def test_a_record_reads_back_with_the_very_bytes_it_came_in() -> None:
     alone = parse_leaf(record.leaf_bytes)
     assert alone.record_id == record.record_id
     assert alone.attached is None
+
+
+def test_a_record_that_is_read_again_says_the_same() -> None:
+    record = CITY.record("housing", "test.kind", [], document=b"words")
+    leaf = RecordLeaf(record.header_bytes, record.signature)
+    again = reread_record(leaf, record.leaf_bytes, record.record_id, record.attached)
+    assert again.to_bytes() == record.to_bytes()
+    assert again.statement() == record.statement()
+    assert structs.asdict(again.header) == structs.asdict(record.header)
 
 
 def test_bytes_that_the_header_does_not_announce_are_refused() -> None:
