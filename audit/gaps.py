@@ -28,7 +28,7 @@ from contracts.exchanges import (
     Void,
     parse_item,
 )
-from contracts.limits import Hours
+from contracts.limits import Limits
 from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.attachments import attached_fault, parse_items
@@ -58,6 +58,8 @@ GAPS: dict[str, str] = {
     "other-counts": "A line's rows or bytes are not the sum of its items'.",
     "wrong-item": "An item is none that belongs into its record.",
     "outside-hours": "The receipts stand outside the hours that their grant allows.",
+    "too-many-subjects": "One exchange was about more data subjects than its grant allows in all.",
+    "subjects-unsaid": "Rows under a grant that limits data subjects, and the receipt counts none.",
 }
 """Codes of gaps, and what each means."""
 
@@ -122,21 +124,21 @@ class _Exchange:
 
 
 class _Grants:
-    """Who consumes and who provides under each grant, and in which hours, by its versions."""
+    """Who consumes and who provides under each grant, and within which limits, by its versions."""
 
     def __init__(self) -> None:
         self._sides: dict[bytes, tuple[str, str]] = {}
-        self._hours: dict[bytes, list[Hours | None]] = {}
+        self._limits: dict[bytes, list[Limits]] = {}
 
     def learn(self, record: Record) -> None:
         """A record that asks for a grant, or for another version of one."""
         body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
         request = body if record.header.kind == "grant.request" else body.request
         if record.header.kind == "grant.amend":
-            self._hours.setdefault(body.grant_id, []).append(request.limits.hours)
+            self._limits.setdefault(body.grant_id, []).append(request.limits)
             return
         self._sides[record.record_id] = (record.header.department, request.provider)
-        self._hours[record.record_id] = [request.limits.hours]
+        self._limits[record.record_id] = [request.limits]
 
     def of(self, grant_id: bytes) -> tuple[str, str]:
         """Consumer and provider."""
@@ -144,11 +146,13 @@ class _Grants:
 
     def outside_hours(self, line: ReceiptLine, time_ms: int) -> bool:
         """Whether a line of receipts stands outside the hours of its version of the grant."""
-        versions = self._hours.get(line.grant_id, [])
-        if not 1 <= line.version <= len(versions):
-            return False
-        hours = versions[line.version - 1]
+        hours = self.limits(line).hours
         return hours is not None and not hours.contain(time_ms)
+
+    def limits(self, line: ReceiptLine) -> Limits:
+        """The limits of the version that a line names; none if there is no such version."""
+        versions = self._limits.get(line.grant_id, [])
+        return versions[line.version - 1] if 1 <= line.version <= len(versions) else Limits()
 
 
 def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
@@ -286,6 +290,11 @@ def _take(
                 halves.void = (item, place)
     if isinstance(line, ReceiptLine):
         receipts = [item for item in parsed if isinstance(item, Receipt)]
+        limits = grants.limits(line)
+        for receipt in receipts:
+            fault = _subjects_fault(receipt, limits)
+            if fault is not None:
+                gap(fault, receipt.exchange_id, f"{receipt.subjects} subjects, {receipt.rows} rows")
         rows = sum(item.rows for item in receipts)
         size_bytes = sum(item.size_bytes for item in receipts)
         if (rows, size_bytes) != (line.rows, line.size_bytes):
@@ -294,6 +303,17 @@ def _take(
                 f"its items {rows} and {size_bytes}"
             )
             gap("other-counts", b"", detail)
+
+
+def _subjects_fault(receipt: Receipt, limits: Limits) -> str | None:
+    """What a receipt says against the limits that need content, as far as it says anything.
+
+    Whether subjects of several exchanges are the same ones, only their provider's tags tell.
+    """
+    if limits.subjects_max and receipt.subjects > limits.subjects_max:
+        return "too-many-subjects"
+    limited = bool(limits.subjects_max or limits.subjects_named)
+    return "subjects-unsaid" if limited and receipt.rows and not receipt.subjects else None
 
 
 def _also(place: _Place) -> str:

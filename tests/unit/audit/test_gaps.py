@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -237,6 +238,7 @@ def test_every_code_is_provoked_by_some_test() -> None:
     provoked |= {"voided-and-acknowledged", "void-without-receipt", "wrong-item", "outside-hours"}
     provoked |= {"voided-twice", "key-missing", "key-withheld"}
     provoked |= {"key-without-acknowledgement", "key-without-receipt"}
+    provoked |= {"too-many-subjects", "subjects-unsaid"}
     assert set(GAPS) == provoked
 
 
@@ -269,12 +271,39 @@ def test_the_command_names_gaps_and_says_so_by_its_exit_code(tmp_path: Path, gra
         assert done.exit_code == shown.exit_code == 0 and gaps == [] and "1 open" in done.output
 
 
-def asked_for(hours: Hours | None) -> GrantRequest:
+def asked_for(hours: Hours | None = None, **limits: Any) -> GrantRequest:
     asked = grant_request(
         Consortium(("health", "housing"), voter_count=1), "housing", "health", "table"
     )
     body = CONTRACTS["grant.request"].body.decode(bytes(asked.header.body))
-    return msgspec.structs.replace(body, limits=Limits(hours=hours))
+    return msgspec.structs.replace(body, limits=Limits(hours=hours, **limits))
+
+
+@pytest.mark.parametrize(
+    ("limits", "codes"),
+    [
+        ({"subjects_max": 3}, ["subjects-unsaid", "too-many-subjects"]),
+        ({"subjects_named": True}, ["subjects-unsaid"]),
+        ({"rows_max": 100}, []),
+    ],
+)
+def test_receipts_beyond_what_a_grant_allows_of_data_subjects_are_named(
+    limits: dict[str, Any], codes: list[str]
+) -> None:
+    """A provider's node refuses them; a provider that runs other software may receipt them."""
+    book = Book()
+    book.asked = book.record("housing", "grant.request", asked_for(**limits), ())
+    book.branch.block(book.asked)
+    book.branch.block(book.record("health", "grant.approve", GrantApprove(book.grant), ()))
+    counted = {1: (2, 0), 2: (2, 2), 3: (4, 4), 4: (0, 0)}
+    items = tuple(
+        encode(msgspec.structs.replace(book.receipt(value), rows=rows, subjects=subjects))
+        for value, (rows, subjects) in counted.items()
+    )
+    book.provide([], rows=8, items=items)
+    found = reconcile(book.branch, grace_ms=HOUR_MS)
+    assert [gap.code for gap in found.gaps] == codes
+    assert [gap.exchange_id for gap in found.gaps] == [number(1), number(3)][: len(codes)]
 
 
 def test_receipts_outside_the_hours_of_their_version_are_named() -> None:
