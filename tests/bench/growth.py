@@ -116,7 +116,7 @@ def sizes(folder: Path, settings: Settings, primitives: Primitives) -> list[Figu
     """k: 3, 5 and 7 nodes, with one client and with 64."""
     figures = []
     for count in (3, 5, 7):
-        with nodes(folder / str(count), replace(settings, nodes=count)) as cluster:
+        with nodes(folder / f"k-{count}", replace(settings, nodes=count)) as cluster:
             records.publish(cluster)
             for clients in (1, CLIENTS):
                 figures.append(
