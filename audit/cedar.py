@@ -9,6 +9,8 @@ loops: evaluation ends, and a document's size bounds it.
     neither                 a steward decides
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -53,8 +55,57 @@ def faults(text: str) -> list[str]:
     if len(text.encode()) > POLICY_BYTES_MAX:
         return [f"a policy has at most {POLICY_BYTES_MAX} bytes"]
     result = cedarpy.validate_policies(text, SCHEMA)
-    found = [str(getattr(error, "error", error)) for error in result.errors]
-    return found if result.validation_passed else found or ["it does not fit the schema"]
+    if result.validation_passed:
+        return []
+    statements = list(_statements(text))
+    for line, statement in statements:
+        try:
+            cedarpy.policies_to_json_str(statement)
+        except ValueError as error:
+            return [f"{_place_of(str(error), statement, line)}: {error}"]
+    found = [_placed(str(getattr(error, "error", error)), statements) for error in result.errors]
+    return found or ["it does not fit the schema"]
+
+
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|;|.', re.DOTALL)
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Each policy of a document, and the line on which it begins, from 1. The engine tells no
+    places; a semicolon in a string or a comment ends nothing."""
+    start, line = 0, 1
+    for piece in _PIECE.finditer(text):
+        if piece[0] == ";":
+            yield _begun(text[start : piece.end()], line)
+            line += text.count("\n", start, piece.end())
+            start = piece.end()
+    if text[start:].strip():
+        yield _begun(text[start:], line)
+
+
+def _begun(statement: str, line: int) -> tuple[int, str]:
+    begun = statement.lstrip()
+    return line + statement.count("\n", 0, len(statement) - len(begun)), begun
+
+
+def _placed(fault: str, statements: list[tuple[int, str]]) -> str:
+    """A fault of the policy that it names by its number, with the line."""
+    named = re.search(r"policy `policy(\d+)`", fault)
+    if named is None or int(named[1]) >= len(statements):
+        return fault
+    line, statement = statements[int(named[1])]
+    return f"{_place_of(fault[named.end() :], statement, line)}: {fault}"
+
+
+def _place_of(fault: str, statement: str, line: int) -> str:
+    """Where a policy is at fault: at its end if it ends too early, at the last word that the fault
+    quotes and the policy has once; else where the policy begins."""
+    if "unexpected end" in fault:
+        return f"line {line + statement.rstrip().count(chr(10))}"
+    for word in reversed(re.findall(r"`([^`]+)`", fault)):
+        if statement.count(word) == 1:
+            return f"line {line + statement.count(chr(10), 0, statement.index(word))}"
+    return f"the policy from line {line} on"
 
 
 def decide(text: str, *, consumer: str, request: GrantRequest, offered: Dataset) -> Decision:

@@ -6,7 +6,9 @@ that waited and the dataset are taken as they stood there, and the policy is eva
 is; `audit.verify` proves it first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from audit.cedar import Decision, decide
 from audit.forks import Readable, leaves
@@ -52,18 +54,21 @@ def automatic_decisions(source: Readable, genesis: GenesisFile) -> list[Automati
     """Every automatic decision, in order. Raises Malformed where the ledger is none."""
     replay = Replay(genesis, derive=False)
     records: list[Record] = []
+    documents: dict[bytes, bytes] = {}
     found: list[Automatic] = []
     for index, leaf in enumerate(leaves(source)):
         parsed = parse_any_leaf(leaf)
         if isinstance(parsed, BlockHeader):
             if any(record.header.kind in KINDS for record in records):
-                found += _in_block(source, replay, parsed, records)
+                found += _in_block(documents, replay, parsed, records)
             replay.execute(parsed, records, [True] * len(records))
             records = []
             continue
         record = parse_leaf(leaf)
         attached = source.get(store_keys.attached_key(LeafIndex(index)))
         records.append(record if attached is None else with_attached(record, attached))
+        if attached is not None and record.header.kind == "policy.publish":
+            documents[sha256(attached).digest()] = attached
     return found
 
 
@@ -81,9 +86,13 @@ class _Before:
 
 
 def _in_block(
-    source: Readable, replay: Replay, header: BlockHeader, records: list[Record]
+    documents: Mapping[bytes, bytes], replay: Replay, header: BlockHeader, records: list[Record]
 ) -> list[Automatic]:
-    """The automatic decisions of one block; its records are judged in order, up to each."""
+    """The automatic decisions of one block; its records are judged in order, up to each.
+
+    documents: every policy so far, by digest, from the records that brought them: a copy of a
+    running node's ledger has no index of documents.
+    """
     view = replay.view()
     execution = Execution(
         ledger_id=header.ledger_id,
@@ -97,12 +106,14 @@ def _in_block(
     found = []
     for record in records:
         if record.header.kind in KINDS:
-            found.append(_again(source, _Before(view, execution), record, header.height))
+            found.append(_again(documents, _Before(view, execution), record, header.height))
         execution.judge(Candidate(record, "", signature_valid=True))
     return found
 
 
-def _again(source: Readable, before: View, record: Record, height: int) -> Automatic:
+def _again(
+    documents: Mapping[bytes, bytes], before: View, record: Record, height: int
+) -> Automatic:
     """One decision, decided again."""
     header = record.header
     body: GrantPermit | GrantForbid = CONTRACTS[header.kind].body.decode(bytes(header.body))
@@ -115,21 +126,20 @@ def _again(source: Readable, before: View, record: Record, height: int) -> Autom
         department=header.department,
         engine=citation.engine,
         said=said,
-        found=_decision(source, before, body),
+        found=_decision(documents, before, body),
     )
 
 
-def _decision(source: Readable, before: View, body: GrantPermit | GrantForbid) -> Decision:
+def _decision(
+    documents: Mapping[bytes, bytes], before: View, body: GrantPermit | GrantForbid
+) -> Decision:
     known = grant(before, body.grant_id)
     if known is None or known.pending is None:
         return Decision("steward")
     asked = known.pending.request
     offered = dataset(before, asked.provider, asked.dataset)
-    place = source.get(store_keys.document_key(body.citation.document))
-    if offered is None or place is None:
-        return Decision("steward")
-    document = source.get(store_keys.attached_key(LeafIndex(store_keys.read_number(place))))
-    if document is None:
+    document = documents.get(body.citation.document)
+    if offered is None or document is None:
         return Decision("steward")
     text = document.decode("utf-8", "replace")
     return decide(text, consumer=known.consumer, request=asked, offered=offered)

@@ -15,6 +15,7 @@ from contracts.catalog import Dataset, DatasetOffer
 from contracts.grants import GrantRequest
 from contracts.limits import Limits
 from contracts.registry import CONTRACTS
+from ledger import store_keys
 from ledger.records import Record
 
 POLICY = """
@@ -96,10 +97,17 @@ def test_a_policy_permits_forbids_or_leaves_it_to_a_steward(
 
 def test_a_policy_is_checked_against_the_schema_and_the_fault_has_its_place() -> None:
     assert faults(POLICY) == []
+    assert faults(POLICY + "// and nothing else; yet") == []
     [fault] = faults(POLICY.replace("context.purpose", "context.purpos"))
-    assert "purpos" in fault and "policy0" in fault
-    [fault] = faults("permit(principal")
-    assert "parse" in fault
+    assert "purpos" in fault and fault.startswith("line 5: for policy `policy0`")
+    [fault] = faults(POLICY.replace("context.onward", "context.onwards"))
+    assert fault.startswith("line 9: ")
+    [fault] = faults(POLICY + "\npermit(principal,\n  action")
+    assert fault == "line 16: unexpected end of input"
+    [fault] = faults(POLICY.replace("forbid(principal", "forbidd(principal", 1))
+    assert fault == "the policy from line 8 on: invalid policy effect: forbidd"
+    [fault] = faults('@id("; // no end") permit(principal, action, resource)\nwhen { true ] };')
+    assert fault == "line 2: unexpected token `]`"
     assert faults('permit(principal == City::"x", action, resource);')
     assert faults(" " * 70_000)
 
@@ -147,6 +155,8 @@ def test_an_approval_that_its_policy_does_not_support_is_found() -> None:
     ledger.permit(right, "small")
     ledger.permit(wrong, "small")
     ledger.permit(elsewhere, "another")
+    for key in [key for key in ledger.branch.values if key[:1] == store_keys.DOCUMENT]:
+        del ledger.branch.values[key]  # a running node shows leaves and what is attached, no index
     found = automatic_decisions(ledger.branch, ledger.consortium.genesis_file)
     assert [each.supported for each in found] == [True, False, False]
     assert found[1].found == Decision("forbid", ("never-onward",))
