@@ -95,9 +95,9 @@ LARGE = {
     "compacted": Bounds(terms=2, entries=0, timeouts=2, compactions=1, settings=PLAIN),
     "two entries": Bounds(terms=1, entries=2, timeouts=1, settings=PLAIN),
     "other voters, one crash": Bounds(
-        terms=1,
+        terms=2,
         entries=0,
-        timeouts=1,
+        timeouts=2,
         crashes=1,
         founding=ALONE,
         target=(b"n2", b"n3"),

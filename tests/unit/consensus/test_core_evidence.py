@@ -218,6 +218,22 @@ def test_a1_an_entry_on_which_the_next_does_not_build_is_evidence_by_itself(term
     assert node.raft.entry(3) == (FIRST[2] if term == 3 else early[0])
 
 
+def test_a1_an_entry_two_places_on_proves_nothing_by_itself() -> None:
+    node = Node(B, log=FIRST, term=3)
+    early = made(3, start=point(FIRST, 1), by=by_turns)
+    node.hear(A, m.Append(4, 1, 1, (early[0].entry,), 0))
+    assert (node.evidence, node.raft.last_index, node.raft.entry(2)) == ([], 2, early[0])
+
+
+def test_a1_what_several_messages_prove_waits_until_it_is_taken() -> None:
+    node = Node(B, log=ONE, term=1)
+    second = proposed(ONE, 2, b"other")
+    node.raft.step(A, m.Append(1, 1, 1, (second,), 0))
+    node.raft.step(C, appended(LATER, term=2, previous=1, commit=4))
+    node.settle()
+    assert [found.refused for found in node.evidence] == [second, TWO[1].entry]
+
+
 def test_a1_one_piece_for_each_term_is_enough() -> None:
     log = made(1, 2, 2, 3, 3, by=by_turns)
     other = [log[0], *made(2, 2, 3, 3, data="x", start=point(log, 1), by=by_turns)]
