@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from founding import found_here
 
 from bench.flames import Flames
 from bench.machine import Usage, usage
@@ -135,7 +136,7 @@ def nodes(
             profile = settings.profile / f"{folder.name}-{name}.pstats"
             department.launcher = (sys.executable, "-m", "bench.profiled", str(profile))
     try:
-        cluster.found()
+        found_here(cluster)
         before_start(cluster)
         cluster.start()
         flames = None if settings.flames is None else settings.flames / folder.name
