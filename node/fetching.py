@@ -1,10 +1,10 @@
 """Certified blocks over RPC, for a node that knows none of today's voters.
 
-A node that was away for long knows the voters of then. If all of them have been replaced, nobody
-whom it knows is there to be asked, and it does not let in those whom it does not know. Then it asks
-the addresses in `[peers]` of nodes that its ledger does not name: blocks prove themselves, by the
-voters that it knows, whoever hands them on (DESIGN, "Peers and keys"). They bring it to the voters
-of today, whom it then asks like any other.
+A node that was away for long, or ran on behind a cut cable, knows the voters of then. If all of
+them have been replaced, nobody whom it knows is there to be asked, and it does not let in those
+whom it does not know. Then it asks the addresses in `[peers]` of nodes that its ledger does not
+name: blocks prove themselves, by the voters that it knows, whoever hands them on (DESIGN, "Peers
+and keys"). They bring it to the voters of today, whom it then asks like any other.
 """
 
 import asyncio

@@ -136,7 +136,8 @@ class Council:
         return self._propose("retire", RetireNode(node), Change(leaving=frozenset({node})))
 
     def _replace(self) -> bool:
-        return self._replaced("replace", self._voter())
+        """Another node comes in a voter's stead; first in that of one whose disk was lost."""
+        return self._readmit() or self._replaced("replace", self._voter())
 
     def _readmit(self) -> bool:
         """A node whose disk was lost comes back under a new key (P36, A7)."""

@@ -319,11 +319,14 @@ class Faults:
         return True
 
     def _store_went_back(self, place: bytes) -> bool:
-        """A backup of the store is restored; keys and watermark are never part of one (A7)."""
-        disk = self._world.disks[place]
+        """A backup of the store is restored; keys and watermark are never part of one (A7).
+
+        Where there is none, every store is backed up that had not been yet.
+        """
         backup = self._backups.get(place)
         if backup is None:
-            self._backups[place] = disk.copy()
+            for node, disk in self._world.disks.items():
+                self._backups.setdefault(node, disk.copy())
             return False
         return self._may_lose(place) and self._goes_back(place, backup, "store-went-back")
 

@@ -58,14 +58,12 @@ MEMBERS = (
 
 AMONG_LIARS = (
     "decided-admit",
-    "decided-demote",
     "decided-replace",
     "decided-retire",
     "node-retired",
     "key-added",
     "key-revoked",
     "certified-fork",
-    "fork-over-voters",
     "liar-named",
 )
 """What comes of liars, and of changes of who takes part among them (A2, A11)."""

@@ -64,6 +64,7 @@ class Wires:
         other = world.tape.choice(world.nodes)
         asked = world.processes.get(other)
         cut = (place, other) in self.cuts or (other, place) in self.cuts
+        cut = cut or self.filters.get((other, place)) is CertifiedBlocks
         if other == place or asked is None or asked.paused or cut or place not in asked.peers:
             return
         answer = asked.replica.blocks_for(place, wanted)
