@@ -169,7 +169,7 @@ def test_a_provider_killed_in_the_middle_of_a_stream_voids_it_and_serves_anew(
     provider, consumer = cluster[PROVIDER], cluster[CONSUMER]
     grant_id = granted(cluster, "flats")
     restart(cluster, provider, "chunk")
-    answer = asked(consumer, grant_id, timeout_ms=2_000)
+    answer = asked(consumer, grant_id, timeout_ms=4_000)
     assert answer.status_code == 502 and "rows" not in answer.json(), answer.text
     died(provider)
     restart(cluster, provider)
@@ -188,7 +188,7 @@ def test_a_provider_killed_before_the_key_withheld_it_and_the_auditor_sees(
     provider, consumer = cluster[PROVIDER], cluster[CONSUMER]
     grant_id = granted(cluster, "illnesses")
     restart(cluster, provider, "key")
-    answer = asked(consumer, grant_id, timeout_ms=2_000)
+    answer = asked(consumer, grant_id, timeout_ms=4_000)
     assert answer.status_code == 502 and answer.json()["code"] == "key-missing", answer.text
     died(provider)
     seen(cluster["health"], grant_id, exchanges=1, acknowledged=1, voided=0)
