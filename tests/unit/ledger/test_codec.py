@@ -1,6 +1,6 @@
 """One spelling per value, and text that every Python judges alike."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgpack
 import msgspec
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.codec import Decoder, Format, _is_plain, encode
+from ledger.codec import Decoder, Format, _fault_of_texts, _finder, _is_plain, encode
 from ledger.errors import Malformed
 from ledger.text import text_fault
 
@@ -225,5 +225,50 @@ def test_what_was_decoded_before_is_decoded_again_unchecked() -> None:
 
 
 def test_a_decoder_keeps_nothing_unless_it_is_told_to() -> None:
-    data = encode(outer())
-    assert OUTER.decode(data) is not OUTER.decode(data)
+    decoder: Decoder[Inner] = Decoder(Inner, what="inner", bytes_max=100)
+    data = encode(Inner("a"))
+    assert decoder.decode(data) is not decoder.decode(data)
+
+
+def test_a_format_that_can_hold_no_text_is_not_walked() -> None:
+    class Silent(Format, frozen=True):
+        number: int
+        data: bytes
+        flag: bool
+        nothing: None
+        raw: msgspec.Raw
+        kind: Literal["a", "b"]
+        name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z]+\Z")]
+        several: tuple[int, ...]
+        maybe: int | None
+
+    class Around(Format, frozen=True):
+        inner: Silent
+        more: tuple[Silent, ...]
+
+    for form in (Silent, Around, tuple[Silent, ...], Silent | None, bytes):
+        assert _finder(msgspec.inspect.type_info(form)) is None, form
+
+
+def test_text_is_looked_for_in_the_way_of_each_shape() -> None:
+    fault = "it contains a control character"
+    for form, good, bad in (
+        (str, "a", "\x07"),
+        (str | None, None, "\x07"),
+        (str | int, 1, "\x07"),
+        (tuple[str, ...], ("a", "b"), ("a", "\x07")),
+        (Inner | None, None, Inner("\x07")),
+        (Labelled, Labelled(1, b"", "a"), Labelled(1, b"", "a", ("\x07",))),
+    ):
+        find = _finder(msgspec.inspect.type_info(form))
+        assert find is not None
+        assert (find(good), find(bad)) == (None, fault)
+    ways = {
+        str: text_fault,
+        str | int: _fault_of_texts,
+        Tagged | Labelled: _fault_of_texts,
+    }
+    for form, way in ways.items():
+        assert _finder(msgspec.inspect.type_info(form)) is way
+    for form in (str | None, tuple[str, ...], Inner, Inner | None):
+        assert _finder(msgspec.inspect.type_info(form)) is not _fault_of_texts
