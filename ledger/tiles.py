@@ -195,7 +195,7 @@ def parse_entries(bundle: bytes) -> list[bytes]:
     place = 0
     while place < len(bundle):
         end = place + 2 + int.from_bytes(bundle[place : place + 2], "big")
-        if end > len(bundle) or place + 2 > len(bundle):
+        if end > len(bundle):
             raise Malformed("entry bundle", f"it ends within entry {len(leaves)}")
         leaves.append(bundle[place + 2 : end])
         place = end

@@ -32,7 +32,7 @@ from ledger.genesis import parse_genesis_file
 from ledger.records import Record, parse_leaf
 from ledger.tree import leaf_hash, root_of
 
-FLIPS_MAX = 400
+FLIPS_MAX = 120
 
 
 class Memory:

@@ -146,7 +146,14 @@ def test_every_command_says_what_a_target_is_that_it_cannot_read(
     single = words[0] not in ("blame", "compare")
     missing = f"{tmp_path / 'none'} is not there" if single else "cannot be read"
     told(reading(words, str(tmp_path / "none"), case), missing, name)
-    told(reading(words, str(tmp_path), case), f"{tmp_path} is no data directory", name)
+
+
+@pytest.mark.parametrize("words", COMMANDS[:1] + COMMANDS[-2:-1], ids=lambda words: words[0])
+def test_what_a_node_refuses_is_said_with_the_reason(
+    words: list[str], case: Case, node: str
+) -> None:
+    name = "Name the directory of a stopped node or a copy"
+    told(reading(words, case.folder.parent.as_posix(), case), "is no data directory", name)
     nobody = "http://127.0.0.1:1"
     told(
         reading(words, nobody, case),
@@ -154,12 +161,6 @@ def test_every_command_says_what_a_target_is_that_it_cannot_read(
         "Is the node running, and the address right?",
         exit_code=3,
     )
-
-
-@pytest.mark.parametrize("words", COMMANDS[:1] + COMMANDS[-2:-1], ids=lambda words: words[0])
-def test_what_a_node_refuses_is_said_with_the_reason(
-    words: list[str], case: Case, node: str
-) -> None:
     told(reading(words, f"{node}/401", case), "status 401", "Give a token of this very node")
     told(reading(words, f"{node}/403", case), "may not read the whole", "Ask for one of an auditor")
     told(reading(words, f"{node}/404", case), "status 404", "Is this a node's URL?")

@@ -1,7 +1,7 @@
 """Tiles: what a growing tree stores, and proofs read back from what is stored."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
@@ -65,6 +65,7 @@ def test_the_edge_is_rebuilt_from_what_is_stored(stored: Stored) -> None:
     ).extend(more)
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 66_000), st.data())
 def test_proofs_read_from_tiles_check_at_every_size(stored: Stored, size: int, draw) -> None:
     index = LeafIndex(draw.draw(st.integers(0, size - 1)))
