@@ -21,7 +21,7 @@ from node.settings import ReplicaSettings
 from node.standing import Standing
 from sim.clients import dataset_record
 from sim.liars import Liars
-from sim.verdicts import check_nobody_is_framed
+from sim.verdicts import check_nobody_is_framed, check_verdict
 from sim.world import CLOCK_MS, Options, World
 
 LEADER_TIMEOUTS = 10
@@ -291,6 +291,22 @@ def _left_alone(seed: int) -> None:
     _there_is_a_leader(world, (others[2], away))
 
 
+def _uneven_fork(seed: int) -> None:
+    """Of five voters one runs twice; no two of its signatures are on trees of one size (A2)."""
+    world = World(seed, Options(nodes=5), liars=1)
+    lying = Liars(world)
+    lying._share, lying.split = 0.0, True
+    honest = [node for node in world.nodes if node not in world.liars]
+    lying.sides = {node: at // 2 for at, node in enumerate(honest)}
+    world.start_twins(lying)
+    for side, records in enumerate((1, 5)):
+        for number in range(records):
+            assert _written(world, honest[2 * side], number), "a record is never accepted"
+    world.run(world.now_ms + 4 * world.options.timeout_ms)
+    check_verdict(world)
+    assert world.counts["certified-fork"], "there is no fork"
+
+
 SITUATIONS: dict[str, Callable[[int], None]] = {
     "unaware voter": _unaware_voter,
     "forged blocks": _forged_blocks,
@@ -298,4 +314,5 @@ SITUATIONS: dict[str, Callable[[int], None]] = {
     "late upgrade": _late_upgrade,
     "uncertified leave": _uncertified_leave,
     "left alone": _left_alone,
+    "uneven fork": _uneven_fork,
 }

@@ -52,7 +52,7 @@ ACCOUNTABILITY = (
             "for number, known in ():",
         ),
         ("audit.blame:_search", "    for path in paths:", "    for path in ():"),
-        mode="byzantine",
+        situation="uneven fork",
     ),
     bug(
         "a ledger that ends earlier counts as another branch",
