@@ -340,6 +340,7 @@ def heal_majority(world: World) -> list[bytes]:
     options.loss = options.duplication = options.long_delay = options.late_copy = 0.0
     options.crash_at_write = options.watermark_lag = 0.0
     options.delay_ms = options.disk_ms = options.verify_ms = (0, 3)
+    options.turn_ms = min(options.turn_ms, 2)
     apart = set(healed)
     world.wires.filters.clear()
     world.wires.cuts = {
