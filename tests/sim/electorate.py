@@ -36,7 +36,8 @@ class Electorate:
 
     height, time_ms: of the last block that any honest node has executed; members, target, in_force:
     as of it. past: every set that was ever in force; ever_members: everyone who ever took part.
-    pending: changes that are proposed and not settled.
+    pending: changes that are proposed and not settled. changed: by height, who was in force before
+    a block that changed that; its certificate needs a majority of them.
     """
 
     def __init__(self, world: "World", voters: Set) -> None:
@@ -48,6 +49,7 @@ class Electorate:
         self.in_force: tuple[Set, ...] = (voters,)
         self.past: dict[Set, None] = {voters: None}
         self.pending: dict[bytes, Change] = {}
+        self.changed: dict[int, tuple[Set, ...]] = {}
         self._left: dict[bytes, tuple[Set, ...]] = {}
 
     def executed(self, place: bytes, replica: Replica) -> None:
@@ -57,6 +59,8 @@ class Electorate:
         if any(place in voters for voters in before) and all(place not in voters for voters in now):
             self._world.count("leader-left", step=False)
         self.height, self.time_ms = tip.height, tip.time_ms
+        if before != now:
+            self.changed[tip.height] = before
         self.in_force = now
         self.target = target_voters(view)
         self.members = members_of(view)
@@ -71,6 +75,10 @@ class Electorate:
         """Every set that may be asked, in no order that matters."""
         world = self._world
         found = dict.fromkeys((*self.in_force, *self._targets()))
+        certified = max(world.certified.get(place, 0) for place in world.processes or world.nodes)
+        for height, before in self.changed.items():
+            if height > certified:
+                found.update(dict.fromkeys(before))
         for place in world.nodes:
             if world.may_live(place):
                 process = world.processes.get(place)
