@@ -291,14 +291,21 @@ def _left_alone(seed: int) -> None:
     _there_is_a_leader(world, (others[2], away))
 
 
-def _uneven_fork(seed: int) -> None:
-    """Of five voters one runs twice; no two of its signatures are on trees of one size (A2)."""
+def divided_by_a_liar(seed: int) -> tuple[World, list[bytes]]:
+    """Of five voters one runs twice, each twin with two of the honest ones; the world, and these:
+    the first two on one side, the others on the other."""
     world = World(seed, Options(nodes=5), liars=1)
     lying = Liars(world)
     lying._share, lying.split = 0.0, True
     honest = [node for node in world.nodes if node not in world.liars]
     lying.sides = {node: at // 2 for at, node in enumerate(honest)}
     world.start_twins(lying)
+    return world, honest
+
+
+def _uneven_fork(seed: int) -> None:
+    """Of five voters one runs twice; no two of its signatures are on trees of one size (A2)."""
+    world, honest = divided_by_a_liar(seed)
     for side, records in enumerate((1, 5)):
         for number in range(records):
             assert _written(world, honest[2 * side], number), "a record is never accepted"

@@ -9,11 +9,10 @@ from contracts.governance import Ballot, Propose
 from contracts.membership import ChangeVoters
 from sim.clients import EXPIRING, dataset_record
 from sim.keys import record_signer
-from sim.liars import Liars
-from sim.options import Options
 from sim.reporting import WHOLE
 from sim.runs import run_seed
 from sim.seeds import run_range
+from sim.situations import divided_by_a_liar
 from sim.verdicts import accused, check_verdict
 from sim.world import World
 
@@ -39,12 +38,7 @@ def test_one_seed_with_liars_is_one_run_to_the_byte() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fork_whose_one_side_changes_voters_names_the_liar_alone(seed: int) -> None:
     """A11: of five voters one runs twice; each twin has a majority with two honest ones."""
-    world = World(seed, Options(nodes=5), liars=1)
-    lying = Liars(world)
-    lying._share, lying.split = 0.0, True
-    honest = [node for node in world.nodes if node not in world.liars]
-    lying.sides = {node: at // 2 for at, node in enumerate(honest)}
-    world.start_twins(lying)
+    world, honest = divided_by_a_liar(seed)
     here, there = honest[0], honest[2]
     motion = ChangeVoters((), (there,))
     decision = recorded(world, here, 0, "consortium.propose", Propose(motion, "as agreed"))
