@@ -17,6 +17,7 @@ auditor comes to the same answer.
     calendars    working days                       vocabularies purposes and legal bases
     adoption     documents of the whole consortium: which calendar, which vocabulary
     exchanges    receipts, acknowledgements, denials, voids
+    queries      what an exchange may ask a dataset for
     registry     which contract judges which kind
     machine      a whole entry: every check, every contract, the block
     state        the keys of the state     context   what one contract sees

@@ -16,6 +16,7 @@ from contracts.catalog import Dataset, dataset
 from contracts.exchanges import ExchangeRequest, Receipt
 from contracts.grants import Grant, exhausted
 from contracts.limits import Counts
+from contracts.queries import Field, Query, QueryRefused, named_subjects, parse_query
 from contracts.refusals import Refusal
 from ledger.attachments import items_root
 from ledger.codec import encode
@@ -24,16 +25,7 @@ from ledger.tree import root_of
 from node.exchange.answers import CHUNK_BYTES_MAX, Row, chunks_of
 from node.exchange.batching import Right
 from node.exchange.recovery import Unfinished
-from node.exchange.sources.port import (
-    Cut,
-    Field,
-    Query,
-    QueryRefused,
-    Source,
-    SourceMisbehaved,
-    SourceUnavailable,
-    parse_query,
-)
+from node.exchange.sources.port import Cut, Source, SourceMisbehaved, SourceUnavailable
 from node.exchange.sources.registry import Sources
 from node.exchange.spool import Result, Spool, SpoolFull
 from node.exchange.vault import SubjectsExhausted, Vault
@@ -130,7 +122,7 @@ class Preparer:
             query = parse_query(asked.query, filterable)
         except QueryRefused as error:
             raise RpcError("query-refused", str(error)) from None
-        named = _named_subjects(query, offered)
+        named = named_subjects(query, offered.subject_field)
         if known.request.limits.subjects_named and named is None:
             what = f"a condition = or in on {offered.subject_field}"
             raise Denied(Refusal("subjects-not-named", what))
@@ -284,17 +276,6 @@ def _thrown_away(done: "asyncio.Future[Prepared]", result: Result) -> None:
     if not done.cancelled():
         done.exception()
     result.discard()
-
-
-def _named_subjects(query: Query, offered: Dataset) -> frozenset[str] | None:
-    """The subjects that a query names; None if it does not name them one by one."""
-    for condition in query.conditions:
-        if condition.field.name == offered.subject_field:
-            if condition.operator == "=":
-                return frozenset([str(condition.value)])
-            if condition.operator == "in":
-                return frozenset(str(value) for value in condition.value)
-    return None
 
 
 def request_commitment(ledger_id: bytes, asked: ExchangeRequest) -> bytes:

@@ -20,6 +20,8 @@ from contracts import exchanges
 from contracts.catalog import Description, Field, parse_description
 from contracts.grants import parse_grant
 from contracts.machine import candidate, parse_tip
+from contracts.queries import Field as SourceField
+from contracts.queries import QueryRefused, parse_query
 from contracts.registry import CONTRACTS
 from ledger import (
     blocks,
@@ -47,8 +49,6 @@ from node.exchange.answers import (
     ReleaseHead,
     Resume,
 )
-from node.exchange.sources.port import Field as SourceField
-from node.exchange.sources.port import QueryRefused, parse_query
 from node.messages import PEER_MESSAGE, SIGNED_CHECKPOINT, Forward
 from node.peers import frames
 

@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 import duckdb
 
+from contracts.queries import Field, Query
 from node.exchange.sources.port import (
-    Field,
-    Query,
     Row,
     Source,
     SourceMisbehaved,

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 import httpx2
 
+from contracts.queries import Field, Query
 from node.exchange.sources.port import (
-    Field,
-    Query,
     Row,
     Source,
     SourceMisbehaved,

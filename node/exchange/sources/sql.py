@@ -13,17 +13,14 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
+from contracts.queries import Condition, Field, Query, to_native
 from node.exchange.sources.port import (
-    Condition,
-    Field,
-    Query,
     Row,
     Source,
     SourceMisbehaved,
     SourceUnavailable,
     checked,
     needed,
-    to_native,
 )
 
 PROGRESS_STEPS = 10_000

@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.queries import Condition, Field, Query, QueryRefused, parse_query
 from node.exchange.sources.files import FileSource
-from node.exchange.sources.port import (
-    Condition,
-    Field,
-    Query,
-    QueryRefused,
-    SourceMisbehaved,
-    SourceUnavailable,
-    matches,
-    parse_query,
-)
+from node.exchange.sources.port import SourceMisbehaved, SourceUnavailable, matches
 
 TEXT, NUMBER = Field("name", "text"), Field("age", "integer")
 AMOUNT, DAY = Field("amount", "decimal"), Field("day", "date")

@@ -13,15 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from contracts.queries import Field, QueryRefused, parse_query
 from node.errors import ConfigInvalid
 from node.exchange.sources.http import HttpSource
-from node.exchange.sources.port import (
-    Field,
-    QueryRefused,
-    SourceMisbehaved,
-    SourceUnavailable,
-    parse_query,
-)
+from node.exchange.sources.port import SourceMisbehaved, SourceUnavailable
 from node.exchange.sources.registry import load_sources
 
 NAME, AGE = Field("name", "text"), Field("age", "integer")

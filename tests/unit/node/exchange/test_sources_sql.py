@@ -16,13 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.exchange.sources.port import (
-    Field,
-    QueryRefused,
-    SourceMisbehaved,
-    SourceUnavailable,
-    parse_query,
-)
+from contracts.queries import Field, QueryRefused, parse_query
+from node.exchange.sources.port import SourceMisbehaved, SourceUnavailable
 from node.exchange.sources.sql import SqlSource
 
 NAME, AGE = Field("name", "text"), Field("age", "integer")
