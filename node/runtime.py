@@ -6,13 +6,12 @@ ends the node, because what the disk then holds is unknown (P42).
 """
 
 import asyncio
-import contextlib
 import random
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +49,7 @@ from node.standing import Standing
 from node.store.leveldb import LevelStore
 from node.store.watermark import WatermarkFile, check_not_behind
 from node.submissions import Limits
+from node.writing import BatchWriter
 
 ALARMS_MAX = 100
 """Limit of the alarms that a node remembers; the oldest go."""
@@ -129,15 +129,14 @@ class Node:
         )
         self.failed: asyncio.Future[NodeError] | None = None
         self._messages_unsent = 0
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._writer = BatchWriter(self._write)
         self._checker = Checker(self._checked)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_due = False
         self._encoded: tuple[object, bytes] = (None, b"")
         self._ticker: asyncio.Task[None] | None = None
         self._carrying = False
-        self._writing: Future[None] | None = None
-        self._write_began = 0.0
+        self._write_began: float | None = None
         self._stopped = False
         self.network: PeerNetwork | None = None
 
@@ -146,6 +145,7 @@ class Node:
     async def start(self, handlers: Mapping[str, RpcHandler]) -> None:
         """Listens, dials, ticks. Raises Unavailable if the peers' port is taken."""
         self._loop = asyncio.get_running_loop()
+        self._writer.start(self._loop, self._persisted)
         sys.setswitchinterval(THREAD_SWITCH_S)
         self.failed = self._loop.create_future()
         self.network = PeerNetwork(
@@ -187,9 +187,7 @@ class Node:
             await asyncio.gather(self._ticker, return_exceptions=True)
         if self.network is not None:
             await self.network.stop()
-        if self._writing is not None:
-            await asyncio.gather(asyncio.wrap_future(self._writing), return_exceptions=True)
-        self._writer.shutdown()
+        await asyncio.to_thread(self._writer.close)
         self._checker.close()
         self.store.close()
         self._watermark.close()
@@ -394,26 +392,20 @@ class Node:
 
     def _persist(self, batch: ports.Batch) -> None:
         assert self._loop is not None
-        loop = self._loop
+        self._write_began = self._loop.time()
+        self._writer.write(batch)
 
-        def write() -> None:
-            self.store.write(batch)
-            self._watermark.write(batch.watermark)
+    def _write(self, batch: ports.Batch) -> None:
+        """In the writer's thread."""
+        self.store.write(batch)
+        self._watermark.write(batch.watermark)
 
-        def done(writing: Future[None]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and so has the node
-                loop.call_soon_threadsafe(self._persisted, batch.number, writing)
-
-        self._write_began = loop.time()
-        self._writing = self._writer.submit(write)
-        self._writing.add_done_callback(done)
-
-    def _persisted(self, number: int, writing: Future[None]) -> None:
-        error = writing.exception()
+    def _persisted(self, number: int, error: BaseException | None) -> None:
+        self._write_began = None
         if error is not None:
             self._fail(error)
-            return
-        self._input(lambda: self.replica.persisted(number))
+        else:
+            self._input(partial(self.replica.persisted, number))
 
     def _checked(self, results: Results) -> None:
         self._input(lambda: self._give(results))
@@ -458,7 +450,7 @@ class Node:
         except Malformed as error:
             self._problem("malformed", f"{sender.hex()[:16]}…: {error}")
             return
-        self._input(lambda: self.replica.receive(sender, message))
+        self._input(partial(self.replica.receive, sender, message))
 
     def _connected(self, peer: bytes, version: int) -> None:
         log.info("peer connected", peer=peer.hex()[:16], version=version)
@@ -481,7 +473,7 @@ class Node:
     def _disk_stalls(self) -> bool:
         """Whether a write takes longer than an election: such a node must not lead (P47)."""
         assert self._loop is not None
-        if self._writing is None or self._writing.done():
+        if self._write_began is None:
             return False
         patience_s = self.config.rpc.election_ticks * self.config.rpc.tick_ms / 1000
         return self._loop.time() - self._write_began > patience_s

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from node.peers.rpc import RpcClient
 
+FULL_BYTES = 64 * 1024
+"""Bytes that wait within a connection, from which on it is given no more until it has room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -50,8 +53,9 @@ class PeerLimits:
 
 
 class Lane:
-    """Frames that wait for one connection. bytes_total: of them. wake: set while there are some.
+    """Frames that wait for one connection. bytes_total: of them.
 
+    wake: set while whoever writes them out is to do so by itself, and there are some.
     Invariant: `_kinds` holds the kind of each of `frames`, in the same order.
     """
 
@@ -66,7 +70,6 @@ class Lane:
         self.frames.append(data)
         self._kinds.append(kind)
         self.bytes_total += len(data)
-        self.wake.set()
 
     def take(self) -> bytes:
         """The next frame; there has to be one."""
@@ -90,34 +93,42 @@ class Lane:
         """Lets go of every frame of a kind; how many there were."""
         if kind not in self._kinds:
             return 0
-        before = len(self.frames)
+        before, awake = len(self.frames), self.wake.is_set()
         kept = [pair for pair in zip(self.frames, self._kinds, strict=True) if pair[1] != kind]
         self.drain()
         for data, kept_kind in kept:
             self.put(data, kept_kind)
+        if kept and awake:
+            self.wake.set()
         return before - len(kept)
 
 
 class Line:
     """The outgoing messages to one peer: small and large ones apart, and the connections.
 
-    connected: whether the connection for small messages is there; the one for large messages comes
-    and goes with it. rpc: the connection for calls, made under `rpc_lock`. context: what its TLS
-    connections share. told: the problem reported last, code and detail, so each is reported once.
-    version: of the protocol that the peer and this node speak, 0 before they first met.
+    writer: of the connection for small messages, None while there is none; the one for large
+    messages comes and goes with it. rpc: the connection for calls, made under `rpc_lock`. context:
+    what its TLS connections share. told: the problem reported last, code and detail, so each is
+    reported once. version: of the protocol that the peer and this node speak, 0 before they first
+    met.
     """
 
     def __init__(self, peer: Peer, limits: PeerLimits) -> None:
         self.peer = peer
         self.small = Lane()
         self.bulk = Lane()
-        self.connected = False
+        self.writer: asyncio.StreamWriter | None = None
         self.rpc: RpcClient | None = None
         self.rpc_lock = asyncio.Lock()
         self.context: ssl.SSLContext | None = None
         self.told = ("", "")
         self.version = 0
         self._limits = limits
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can be sent now."""
+        return self.writer is not None
 
     @property
     def bytes_total(self) -> int:
@@ -129,11 +140,24 @@ class Line:
 
         kind: of which a newer frame makes older ones stale; "" if it is of none.
         """
-        if not self.connected or not self._has_room(data):
+        if self.writer is None or not self._has_room(data):
             return False
-        lane = self.small if len(data) < self._limits.bulk_bytes_min else self.bulk
-        lane.put(data, kind)
+        if len(data) < self._limits.bulk_bytes_min:
+            self.small.put(data, kind)
+        else:
+            self.bulk.put(data, kind)
+            self.bulk.wake.set()
         return True
+
+    def write_out(self) -> None:
+        """Writes the small messages that wait; if the connection is full, they wait for room."""
+        writer = self.writer
+        if writer is None or not self.small.frames:
+            return
+        if writer.is_closing() or writer.transport.get_write_buffer_size() > FULL_BYTES:
+            self.small.wake.set()
+        else:
+            writer.write(self.small.drain())
 
     def make_room(self, data: bytes, kind: str) -> int:
         """Lets go of older frames of this kind if there is no room for a frame; how many."""

@@ -12,13 +12,13 @@ from consensus.messages import PROTOCOL_VERSION
 from ledger.errors import Malformed
 from node.config import check_address
 from node.errors import ConfigInvalid, Unavailable
+from node.peers.direct import DirectReader, Heard
 from node.peers.frames import (
     FRAME_BYTES_MAX,
     GOODBYE,
     HELLO,
     HELLO_BYTES_MAX,
     OLDEST_VERSION,
-    FrameBuffer,
     FrameType,
     Goodbye,
     Hello,
@@ -81,6 +81,7 @@ class PeerNetwork:
         self._context: ssl.SSLContext | None = None
         self._stopped = False
         self.superseded = 0
+        self._unwritten: dict[bytes, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted_from: dict[bytes, list[asyncio.Task[None]]] = {}
         self._diallers: dict[bytes, asyncio.Task[None]] = {}
@@ -100,8 +101,8 @@ class PeerNetwork:
         host, port = self._listen
         self._context = make_context(self._tls_seed, self._by_key, server=True)
         try:
-            self._server = await asyncio.start_server(
-                self._accepted,
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: asyncio.StreamReaderProtocol(DirectReader(), self._accepted),
                 host,
                 port,
                 ssl=self._context,
@@ -169,7 +170,18 @@ class PeerNetwork:
         data = frame(FrameType.MESSAGE, payload)
         if kind:
             self.superseded += line.make_room(data, kind)
-        return line.put(data, kind)
+        if not line.put(data, kind):
+            return False
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self._write_out)
+        self._unwritten[peer] = line
+        return True
+
+    def _write_out(self) -> None:
+        """What was sent within one iteration of the loop is written together."""
+        lines, self._unwritten = self._unwritten, {}
+        for line in lines.values():
+            line.write_out()
 
     async def call(
         self, peer: bytes, method: str, body: bytes, *, timeout_s: float
@@ -322,7 +334,7 @@ class PeerNetwork:
                 line.small.wake.set()
 
         line.small.drain()
-        line.connected = True
+        line.writer = writer
         bulk = asyncio.create_task(self._speak_at_length(line))
         hearing = asyncio.create_task(self._hear_pings(line, reader))
         hearing.add_done_callback(heard_the_end)
@@ -331,12 +343,12 @@ class PeerNetwork:
             self._on_connected(line.peer.node_id, line.version)
             while not hearing.done():
                 await line.small.wake.wait()
-                writer.write(line.small.drain())
                 await writer.drain()
+                writer.write(line.small.drain())
         except _BROKEN:
             pass
         finally:
-            line.connected = False
+            line.writer = None
             helpers = (hearing, bulk, pinging)
             for task in helpers:
                 task.cancel()
@@ -349,6 +361,7 @@ class PeerNetwork:
         while True:
             await asyncio.sleep(self._limits.ping_s)
             line.small.put(frame(FrameType.PING), "")
+            line.write_out()
 
     async def _speak_at_length(self, line: Line) -> None:
         """Sends large messages, one at a time, as long as the small ones have their connection.
@@ -470,31 +483,35 @@ class PeerNetwork:
     ) -> None:
         """Hands on what comes. silence_s: longest wait for a frame to begin; None: no limit.
 
-        What has come at once is handed on at once: a frame each is what a turn of the loop costs.
+        It is handed on as it comes, without waking a task; this one looks after the silence.
         """
+        assert isinstance(reader, DirectReader)
         clock = asyncio.get_running_loop().time
-        frames = FrameBuffer()
-        due_s = None if silence_s is None else clock() + silence_s
-        while True:
-            async with asyncio.timeout_at(due_s):
-                data = await reader.read(READ_BYTES)
-            if not data:
-                raise asyncio.IncompleteReadError(b"", None)
-            missing = frames.missing
-            for kind, payload in frames.feed(data):
-                missing = None
-                if kind is FrameType.MESSAGE:
-                    self._on_message(sender, payload)
-                elif kind is FrameType.PING:
-                    writer.write(frame(FrameType.PING))
-                    await writer.drain()
-                else:
-                    raise Malformed("frame", f"{kind.name.lower()} has no place here")
-            if frames.missing is None:
-                due_s = None if silence_s is None else clock() + silence_s
-            elif missing is None or frames.missing > missing:
-                patience_s = self._limits.silence_s
-                due_s = clock() + patience_s + frames.missing / self._limits.frame_bytes_per_s_min
+        heard = Heard(
+            sender, writer, limits=self._limits, silence_s=silence_s, clock=clock, take=self._take
+        )
+        reader.hand_to(heard.feed)
+        try:
+            while True:
+                soon = clock() + self._limits.silence_s
+                due_s = soon if heard.due_s is None else min(soon, heard.due_s)
+                try:
+                    async with asyncio.timeout_at(due_s):
+                        data = await reader.read(READ_BYTES)
+                except TimeoutError:
+                    if heard.due_s is not None and clock() >= heard.due_s:
+                        raise
+                    continue
+                if not data:
+                    raise asyncio.IncompleteReadError(b"", None)
+                heard.feed(data)
+        finally:
+            reader.hand_to(None)
+
+    def _take(self, sender: bytes, payload: bytes) -> None:
+        """A message; not from who was cut off meanwhile."""
+        if sender in self._lines:
+            self._on_message(sender, payload)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
