@@ -6,7 +6,9 @@ rows, except denials: the questions rest on lines of receipts. Work for one ques
 ledger that goes on for longer is read in several.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from threading import Lock
 
 from audit.forks import Readable
@@ -38,6 +40,15 @@ class Behind(Exception):
     """The index has not caught up yet, or another question is being answered: ask again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """The tables as of a snapshot of the store. tip: where it ends."""
+
+    snapshot: Readable
+    tip: Tip
+    database: Database
+
+
 class Index:
     """One node's tables. Safe from any thread; one question at a time.
 
@@ -66,17 +77,21 @@ class Index:
 
         opened: the snapshot, taken when it is this question's turn.
         """
+        with self.as_of(opened) as indexed:
+            return ask(indexed, sql, parameters), indexed.tip
+
+    @contextmanager
+    def as_of(self, opened: AbstractContextManager[Readable]) -> Iterator[Indexed]:
+        """The tables as of a snapshot's tip, for one question. Raises Behind or Unanswerable."""
         if not self._lock.acquire(timeout=WAIT_S):
             raise Behind("another question is being answered")
         try:
             with opened as snapshot:
-                return self._ask(snapshot, sql, parameters)
+                yield self._caught_up(snapshot)
         finally:
             self._lock.release()
 
-    def _ask(
-        self, snapshot: Readable, sql: str, parameters: dict[str, str | int]
-    ) -> tuple[Answer, Tip]:
+    def _caught_up(self, snapshot: Readable) -> Indexed:
         stored = snapshot.get(store_keys.TIP_MARK)
         if stored is None:
             raise Behind("there is no block yet")
@@ -91,8 +106,7 @@ class Index:
             self._opened.close()
             self._begin()
             raise
-        self._opened.check_named(parameters)
-        return self._opened.ask(sql, parameters), tip
+        return Indexed(snapshot, tip, self._opened)
 
     def _read(self, database: Database, snapshot: Readable, tip: Tip) -> None:
         """Takes what the ledger has more than the tables, and what stands now."""
@@ -129,6 +143,12 @@ class Index:
     def _keep(self, database: Database) -> None:
         """Moves the rows that were made into the database."""
         self._tables.release(database.add)
+
+
+def ask(indexed: Indexed, sql: str, parameters: dict[str, str | int]) -> Answer:
+    """A question's answer. Raises Unanswerable."""
+    indexed.database.check_named(parameters)
+    return indexed.database.ask(sql, parameters)
 
 
 def _record(snapshot: Readable, index: int, leaf: RecordLeaf, data: bytes) -> Record:

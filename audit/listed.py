@@ -16,77 +16,91 @@ version is missing. Times are those of blocks, which the proofs do not show.
 What other questions are about is on no list.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import check_proof
-from audit.tables import Tables
 from ledger.genesis import GenesisFile
 
 GRANTS_MAX = 10_000
 """Limit of the grants on one dataset for which proofs are made, a file or more each."""
 
+_ABOUT_GRANT = """
+SELECT record_id, kind, department
+FROM record_grants JOIN records USING (record_id) WHERE grant_id = $grant"""
+
+_GRANTS_ON = "SELECT grant_id FROM grants WHERE dataset = $dataset"
+
+_LINES_ON = """
+SELECT grant_id, lines.record_id FROM receipt_lines lines JOIN grants USING (grant_id)
+WHERE dataset = $dataset ORDER BY leaf_index, line"""
+
+_VERSIONS_ON = """
+SELECT record_id FROM grant_versions JOIN grants USING (grant_id)
+WHERE dataset = $dataset ORDER BY grant_id, version"""
+
 _OTHER = "Run `concordat audit verify` on it: the answer and the proofs do not agree."
+
+
+Ask = Callable[[str, Mapping[str, str | int]], Sequence[tuple[Any, ...]]]
+"""The rows that a query in SQL over the tables of a ledger finds; Unanswerable passes through."""
 
 
 def listed_proofs(
     name: str,
     prover: Prover,
     genesis: GenesisFile,
-    tables: Tables,
+    ask: Ask,
     parameters: Mapping[str, str | int],
 ) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files that prove the answer to a listed question.
 
-    tables: as of the prover's certificate. Raises Unprovable, also if an answer from the tables
-    would not be what the proofs show.
+    ask: of tables as of the prover's certificate. Raises Unprovable, also if an answer from the
+    tables would not be what the proofs show.
     """
     voters = prover.voters()
     yield "voters.json", voters
     match name:
         case "timeline":
-            yield from _timeline(prover, genesis, tables, str(parameters["grant"]))
+            yield from _timeline(prover, genesis, ask, str(parameters["grant"]))
         case "emergencies":
-            yield from _emergencies(prover, genesis, tables)
+            yield from _emergencies(prover, genesis, ask)
         case _:
-            yield from _readers(prover, genesis, tables, str(parameters["dataset"]))
+            yield from _readers(prover, genesis, ask, str(parameters["dataset"]))
 
 
 def _timeline(
-    prover: Prover, genesis: GenesisFile, tables: Tables, grant_id: str
+    prover: Prover, genesis: GenesisFile, ask: Ask, grant_id: str
 ) -> Iterator[tuple[str, bytes]]:
     data = prover.timeline(bytes.fromhex(grant_id))
     facts = check_proof(data, genesis, prover.voters()).facts
     proved = [entry["record_id"] for entry in facts["records"]]
-    rows = tables.named("record_grants")
-    told = {row["record_id"] for row in rows if row["grant_id"] == grant_id}
-    beside = told.difference(proved)
-    of_others = {
-        row["record_id"]
-        for row in tables.named("records")
-        if row["kind"] == "exchange.denials" and row["department"] != facts["request"]["provider"]
+    told = {record_id: about for record_id, *about in ask(_ABOUT_GRANT, {"grant": grant_id})}
+    beside = set(told).difference(proved)
+    others = {
+        record_id
+        for record_id, (kind, department) in told.items()
+        if kind == "exchange.denials" and department != facts["request"]["provider"]
     }
-    if not beside <= of_others or not told.issuperset(proved):
+    if not beside <= others or not set(told).issuperset(proved):
         raise Unprovable(f"the records about grant {grant_id} are not those proved", _OTHER)
     yield "timeline.json", data
     for record_id in sorted(beside):
         yield f"record-{record_id}.json", prover.record(bytes.fromhex(record_id))
 
 
-def _emergencies(
-    prover: Prover, genesis: GenesisFile, tables: Tables
-) -> Iterator[tuple[str, bytes]]:
+def _emergencies(prover: Prover, genesis: GenesisFile, ask: Ask) -> Iterator[tuple[str, bytes]]:
     data = prover.emergencies()
     facts = check_proof(data, genesis, prover.voters()).facts
-    told = [row["grant_id"] for row in tables.named("grants") if row["emergency"]]
-    if sorted(entry["grant_id"] for entry in facts["grants"]) != told:
+    told = {grant_id for (grant_id,) in ask("SELECT grant_id FROM grants WHERE emergency", {})}
+    if {entry["grant_id"] for entry in facts["grants"]} != told:
         raise Unprovable("the emergencies are not those that are proved", _OTHER)
     yield "emergencies.json", data
 
 
 def _readers(
-    prover: Prover, genesis: GenesisFile, tables: Tables, dataset: str
+    prover: Prover, genesis: GenesisFile, ask: Ask, dataset: str
 ) -> Iterator[tuple[str, bytes]]:
     publisher, _, name = dataset.partition("/")
     voters = prover.voters()
@@ -96,8 +110,8 @@ def _readers(
 
     listed = prover.grants(publisher, name)
     ids = [entry["grant_id"] for entry in facts(listed)["grants"]]
-    told = [row["grant_id"] for row in tables.named("grants") if row["dataset"] == dataset]
-    if sorted(ids) != told:
+    of = {"dataset": dataset}
+    if set(ids) != {grant_id for (grant_id,) in ask(_GRANTS_ON, of)}:
         raise Unprovable(f"the grants on {dataset} are not those that are proved", _OTHER)
     if len(ids) > GRANTS_MAX:
         raise Unprovable(
@@ -106,15 +120,12 @@ def _readers(
         )
     yield "grants.json", listed
     lines: dict[str, list[str]] = {grant_id: [] for grant_id in ids}
-    for row in tables.named("receipt_lines"):
-        if row["grant_id"] in lines:
-            lines[row["grant_id"]].append(row["record_id"])
+    for grant_id, record_id in ask(_LINES_ON, of):
+        lines[grant_id].append(record_id)
     for grant_id in ids:
         data = prover.receipts(bytes.fromhex(grant_id))
         if [entry["record_id"] for entry in facts(data)["records"]] != lines[grant_id]:
             raise Unprovable(f"the receipts of grant {grant_id} are not those proved", _OTHER)
         yield f"receipts-{grant_id}.json", data
-    for row in tables.named("grant_versions"):
-        if row["grant_id"] in lines:
-            record_id = row["record_id"]
-            yield f"record-{record_id}.json", prover.record(bytes.fromhex(record_id))
+    for (record_id,) in ask(_VERSIONS_ON, of):
+        yield f"record-{record_id}.json", prover.record(bytes.fromhex(record_id))

@@ -64,6 +64,8 @@ LIMITS = {"memory_limit": "1GB"}
 DAYS_MAX = 36_500
 """Limit of how far ahead `expiring` looks."""
 
+_CHECK_GIVEN = "Check what was given; docs/CLI.md lists tables and columns."
+
 REEXECUTED = "every leaf up to this height was executed again; signatures were not judged"
 """What an answer without proof rests on."""
 
@@ -171,16 +173,18 @@ def ask(
     genesis = read_genesis(genesis_path)
     with _source(target, token) as source:
         height = None if proof is None else _verified_height(genesis, source, proof, target)
-        complete = REEXECUTED
-        if proof is not None and height is not None:
-            complete = f"complete by full verification up to height {height}"
-            if asked.listed:
-                count = _prove(question, parameters, genesis, source, height, proof)
-                complete = f"complete by the heads of lists, {count} files in {proof}; {complete}"
-            else:
-                _enclose(genesis, source, proof)
-                complete += f", which is enclosed in {proof}: there is no shorter proof of it"
         with _opened(source, genesis, height_max=height) as found:
+            _check_named(found, parameters)
+            complete = REEXECUTED
+            if proof is not None:
+                complete = f"complete by full verification up to height {height}"
+                if asked.listed:
+                    count = _prove(question, parameters, genesis, source, found, proof)
+                    words = f"complete by the heads of lists, {count} files in {proof}"
+                    complete = f"{words}; {complete}"
+                else:
+                    _enclose(genesis, source, proof)
+                    complete += f", which is enclosed in {proof}: there is no shorter proof of it"
             _answer(asked.meaning, asked.sql, parameters, found, form, output, complete)
 
 
@@ -229,15 +233,18 @@ def _prove(
     parameters: Mapping[str, str | int],
     genesis: GenesisFile,
     source: Source,
-    height: int,
+    found: Found,
     folder: Path,
 ) -> int:
     """Writes the proofs of a listed question's answer, and says how many. Raises Failure."""
-    tables = make_tables(source, genesis, height_max=height, exchanges=False)
     ready = source if source.whole else ReplayedSource(genesis, source)
+
+    def told(query: str, given: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        return found.database.ask(query, given).rows
+
     try:
         prover = Prover(genesis, ready)
-        files = dict(listed_proofs(question, prover, genesis, tables, parameters))
+        files = dict(listed_proofs(question, prover, genesis, told, parameters))
     except Unprovable as error:
         raise Failure(str(error), error.remedy) from None
     folder.mkdir(parents=True)
@@ -333,6 +340,13 @@ def _check_output(form: str, output: Path | None) -> None:
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
 
 
+def _check_named(found: Found, parameters: Mapping[str, str | int]) -> None:
+    try:
+        found.database.check_named(parameters)
+    except Unanswerable as error:
+        raise Failure(str(error), _CHECK_GIVEN) from None
+
+
 def _answer(
     title: str,
     query: str,
@@ -345,7 +359,6 @@ def _answer(
     tables, database = found.tables, found.database
     database.seal(output)
     try:
-        database.check_named(parameters)
         if output is None:
             show_answer(title, tables, database.ask(query, parameters), form, complete)
             return
@@ -357,9 +370,7 @@ def _answer(
             stated={name: str(value) for name, value in said.items()},
         )
     except Unanswerable as error:
-        raise Failure(
-            str(error), "Check what was given; docs/CLI.md lists tables and columns."
-        ) from None
+        raise Failure(str(error), _CHECK_GIVEN) from None
     console.print(f"{output}: as of height {tables.height}; {complete}", markup=False)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit.forks import Readable
 from audit.proofs.check import check_proof, check_tlog_proof, receipt_lines
 from audit.proofs.format import (
     PROOF_BYTES_MAX,
@@ -42,7 +43,6 @@ from audit.proofs.timelines import line_about
 from audit.proofs.trust import Trust
 from audit.reading import with_attached
 from audit.replay import Replay
-from audit.verify import Source
 from contracts.exchanges import Receipt, parse_item
 from contracts.grants import Grant, ended, grant
 from contracts.machine import parse_tip
@@ -98,15 +98,20 @@ class Prover:
     Unreadable if the source fails. Ids are 32 bytes.
     """
 
-    def __init__(self, genesis: GenesisFile, source: Source) -> None:
-        """Raises Unprovable if the source holds another ledger, or none with a certificate."""
+    def __init__(
+        self, genesis: GenesisFile, source: Readable, certificate: Certificate | None = None
+    ) -> None:
+        """Raises Unprovable if the source holds another ledger, or none with a certificate.
+
+        certificate: of a block in the source, if there is a newer one than the source has.
+        """
         self._genesis = genesis
         self._source = source
         if source.get(store_keys.GENESIS_MARK) != genesis.genesis_bytes:
             raise Unprovable("the store is not this genesis' ledger", "Give the ledger's genesis.")
         try:
             tip = parse_tip(self._stored(store_keys.TIP_MARK, "its tip"))
-            self._certificate = self._newest(tip.height)
+            self._certificate = certificate or self._newest(tip.height)
             self._size = TreeSize(self._certificate.tree_size)
             self._nodes = self._reader(self._size)
         except LedgerError as error:

@@ -340,6 +340,7 @@ class AuditAnswer(BaseModel):
 
     certified_height: up to where this node knows a certificate. complete: what its being complete
     rests on. next: `offset` of the next rows, null at the end; rows of one height belong together.
+    proof: with `?proof=true`, the files that prove the whole answer, by name.
     """
 
     question: str
@@ -352,6 +353,7 @@ class AuditAnswer(BaseModel):
     complete: str
     rows: list[dict[str, str | int | bool | None]]
     next: int | None
+    proof: dict[str, str] | None
 
 
 class NodeStatus(BaseModel):

@@ -16,6 +16,7 @@ from faults.load import offer, settled, verify, wait_for
 from founding import found_here
 
 from audit.cose import check_receipt
+from audit.proofs.check import check_proof
 from audit.questions import QUESTIONS
 from cli.demo.cluster import Cluster, Department, program, run
 from contracts.catalog import DatasetOffer, DatasetWithdraw, Description, Field
@@ -488,6 +489,65 @@ def test_an_auditor_asks_the_node_what_the_command_asks_a_ledger(cluster: Cluste
         problem(refused, "invalid-request")
     wrong = {"days": "soon"}
     problem(ask(node, "GET", "/v1/audit/expiring", role="auditor", params=wrong), "invalid-request")
+
+
+def test_an_answer_of_a_node_carries_what_proves_it_complete(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    node = cluster["health"]
+    assert ask(node, "POST", "/v1/datasets", json=offer("proved")).status_code == 201
+    year_ms = 365 * 86_400_000
+    wanted = {
+        "provider": "health",
+        "dataset": "proved",
+        "fields": ["id_number"],
+        "purpose": "dpv:RequestedServiceProvision",
+        "description": "a test",
+        "legal_basis": "dpv:LegalObligation",
+        "valid_from_ms": int(time.time() * 1000),
+        "valid_until_ms": int(time.time() * 1000) + year_ms // 2,
+    }
+    asked = ask(cluster["housing"], "POST", "/v1/grants", json=wanted)
+    assert asked.status_code == 201, asked.text
+    grant_id = asked.json()["record_id"]
+    approved = ask(node, "POST", f"/v1/grants/{grant_id}/approve")
+    assert approved.status_code == 200, approved.text
+    of = {"readers": {"dataset": "health/proved"}, "timeline": {"grant": grant_id}}
+    of |= {"emergencies": {}, "activity": {"department": "health"}}
+    genesis = parse_genesis_file(cluster.genesis.read_bytes())
+    proved: dict[str, dict[str, dict[str, Any]]] = {}
+    for question, given in of.items():
+        options = {"params": {**given, "proof": "true"}}
+        answer = ask(node, "GET", f"/v1/audit/{question}", role="auditor", **options)
+        assert answer.status_code == 200, answer.text
+        shown = answer.json()
+        assert shown["certified_height"] == shown["height"], "what is proved is certified"
+        proved[question] = {}
+        for name, text in shown["proof"].items():
+            if name.endswith(".note"):
+                checkpoint, _ = from_note(parse_note(text.encode()))
+                assert checkpoint.root.hex() == shown["root"]
+                (tmp_path / name).write_text(text, encoding="utf-8")
+            elif name != "voters.json":
+                found = check_proof(text.encode(), genesis, shown["proof"]["voters.json"].encode())
+                assert found.checkpoint.root.hex() == shown["root"]
+                proved[question][name] = found.facts
+    assert [entry["grant_id"] for entry in proved["readers"]["grants.json"]["grants"]] == [grant_id]
+    assert set(proved["readers"]) == {
+        *("grants.json", f"receipts-{grant_id}.json", f"record-{grant_id}.json")
+    }
+    assert len(proved["timeline"]["timeline.json"]["records"]) == 2
+    assert set(proved["emergencies"]) == {"emergencies.json"}
+    target = [node.url, "--token", node.tokens["auditor"]]
+    old = str(tmp_path / "checkpoint.note")
+    compared = run(program("concordat", "audit", "compare", old, *target, "--json"))
+    assert json.loads(compared)["relation"] in ("same", "prefix"), "the ledger goes on from there"
+    plain = ask(node, "GET", "/v1/audit/readers", role="auditor", params=of["readers"]).json()
+    assert plain["proof"] is None
+    missing = {"grant": "00" * 32, "proof": "true"}
+    problem(
+        ask(node, "GET", "/v1/audit/timeline", role="auditor", params=missing), "invalid-request"
+    )
 
 
 def refused_start(folder: Path) -> str:
