@@ -34,7 +34,7 @@ def text_fault(text: str) -> str | None:
         return "it contains a control character"
     for character in text:
         category = unicodedata.category(character)
-        if category == "Cc" and character not in "\n\t":
+        if category == "Cc" and character not in _PLAIN_ASCII:
             return "it contains a control character"
         if category in ("Cn", "Cs") or _is_later_than_14(ord(character)):
             return f"U+{ord(character):04X} is not a character of Unicode 14.0"

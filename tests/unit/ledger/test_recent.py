@@ -15,10 +15,10 @@ def test_what_is_used_again_and_again_stays_and_the_rest_is_forgotten() -> None:
 
 
 def test_a_limit_holds_whatever_is_put_and_read() -> None:
-    recent: Recent[int, str] = Recent(6)
+    recent: Recent[int, str] = Recent(7)
     for number in range(50):
-        recent.put(number % 7, str(number))
-        recent.get((number * 3) % 7)
+        recent.put(number % 9, str(number))
+        recent.get((number * 3) % 9)
         assert len(recent._young) <= 3
         assert len(recent._old) <= 3
 

@@ -4,6 +4,8 @@ from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ledger.sealing import WRAPPED_BYTES, SealBroken, seal_of, unwrap, wrap
 
@@ -68,3 +70,19 @@ def test_a_key_is_wrapped_for_one_recipient_and_one_exchange() -> None:
         unwrap(wrapped[:-1], private, **NAMES)
     with pytest.raises(ValueError, match="shared key"):
         wrap(KEY, bytes(32), **NAMES)
+
+
+def test_key_and_commitment_are_what_hkdf_makes_of_the_content_key() -> None:
+    salt = b"concordat/sealed/v1\x00" + NAMES["ledger_id"] + NAMES["exchange_id"]
+    seal = seal_of(KEY, **NAMES)
+    assert seal.key == HKDF(SHA256(), 32, salt, b"key").derive(KEY)
+    assert seal.commitment == HKDF(SHA256(), 32, salt, b"commitment").derive(KEY)
+
+
+def test_what_does_not_open_is_named() -> None:
+    with pytest.raises(SealBroken) as caught:
+        seal_of(KEY, **NAMES).open(bytes(16), number=3, last=True)
+    assert str(caught.value) == "chunk 3: it does not open"
+    with pytest.raises(SealBroken) as caught:
+        unwrap(bytes(WRAPPED_BYTES), X25519PrivateKey.generate(), **NAMES)
+    assert str(caught.value) == "the wrapped key: it does not open"

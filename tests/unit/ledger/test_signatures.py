@@ -174,3 +174,14 @@ def test_a_library_that_misjudges_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SignatureRuleViolated) as caught:
         self_test()
     assert str(caught.value) == "cryptographic library: it misjudges: RFC 8032 §7.1 test 1"
+
+
+def test_a_signature_that_lends_its_end_to_the_message_is_no_signature() -> None:
+    # Joined, signature and message are the same bytes as before: only the lengths tell.
+    signer = Signer(bytes(32))
+    signature = signer.sign(b"message")
+    assert verify(signer.public_key, b"message", signature)
+    assert not verify(signer.public_key, signature[63:] + b"message", signature[:63])
+    assert not verify(signer.public_key, b"essage", signature + b"m")
+    assert not verify(signer.public_key[:31], b"message", signature)
+    assert not verify(signer.public_key + b"\x00", b"message", signature)

@@ -14,7 +14,7 @@ from ledger.state_proofs import (
     check_presence,
     parse_state_proof,
 )
-from ledger.state_tree import StateTree, parse_page
+from ledger.state_tree import StateTree, _by_half_byte, parse_page
 
 
 def definition(hashed: dict[bytes, bytes], depth: int = 0) -> bytes:
@@ -183,3 +183,29 @@ def test_what_is_wrong_with_a_page_is_said() -> None:
         with pytest.raises(Malformed) as caught:
             parse_page(page)
         assert str(caught.value) == "state page: its length does not fit its slots"
+
+
+def test_a_page_that_was_read_or_made_is_not_read_again() -> None:
+    kept = Kept()
+    changes = {b"%d" % number: b"value" for number in range(100)}
+    kept.update(changes)
+    read: list[bytes] = []
+
+    def read_page(path: bytes) -> bytes | None:
+        read.append(path)
+        return kept.pages.get(path)
+
+    tree = StateTree(read_page)
+    for _ in range(2):
+        tree.root()
+        for key in changes:
+            tree.prove(key)
+        kept.pages.update(tree.update({b"7": b"another"}).pages)
+    assert sorted(read) == sorted(set(read))
+
+
+def test_leaves_of_one_slot_go_into_it_together() -> None:
+    first, second, third = (bytes([byte]) * 64 for byte in (0x11, 0x12, 0x21))
+    assert _by_half_byte([first, second, third], 0) == [(1, [first, second]), (2, [third])]
+    assert _by_half_byte([first, second], 1) == [(1, [first]), (2, [second])]
+    assert _by_half_byte([third], 1) == [(1, [third])]

@@ -222,3 +222,19 @@ def test_what_is_wrong_with_a_tile_is_said() -> None:
     with pytest.raises(Malformed) as caught:
         hashes_of(bytes(33))
     assert str(caught.value) == "tile: 33 bytes are no whole number of hashes"
+
+
+def test_what_lies_in_a_full_tile_is_read_from_no_leaf() -> None:
+    stored = Stored(600)
+    read: list[LeafIndex] = []
+
+    def leaf(index: LeafIndex) -> bytes:
+        read.append(index)
+        return stored.leaf(index)
+
+    reader = node_reader(TreeSize(600), leaf=leaf, tile=stored.tile)
+    for index in (0, 255, 256, 511):
+        assert reader(0, index) == stored.hashes[index]
+    assert read == []
+    assert reader(0, 512) == stored.hashes[512]
+    assert read == list(range(512, 600))
