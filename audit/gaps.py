@@ -14,10 +14,11 @@ Records whose items were pruned or are withheld cannot be compared: they are cou
 exchange that might be settled in one of them is not called a gap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from audit.forks import Readable, leaves
+from audit.forks import Readable
+from audit.items import Grants, Place, blocks, items_of, lines
 from contracts.exchanges import (
     Acknowledgement,
     Item,
@@ -29,13 +30,9 @@ from contracts.exchanges import (
     parse_item,
 )
 from contracts.limits import Limits
-from contracts.registry import CONTRACTS
-from ledger import store_keys
-from ledger.attachments import attached_fault, parse_items
-from ledger.blocks import BlockHeader, parse_any_leaf
+from ledger.blocks import BlockHeader
 from ledger.errors import Malformed
-from ledger.records import Record, parse_leaf
-from ledger.types import LeafIndex
+from ledger.records import Record
 
 GRACE_MS = 3_600_000
 """Default time within which an acknowledgement is expected, in milliseconds of block time."""
@@ -103,56 +100,14 @@ class Reconciliation:
     gaps: list[Gap] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an item stands."""
-
-    record_id: bytes
-    grant_id: bytes
-    height: int
-    time_ms: int
-
-
 @dataclass(slots=True)
 class _Exchange:
     """The halves of one exchange so far."""
 
-    receipt: tuple[Receipt, _Place] | None = None
-    acknowledgement: tuple[Acknowledgement, _Place] | None = None
-    key: tuple[Key, _Place] | None = None
-    void: tuple[Void, _Place] | None = None
-
-
-class _Grants:
-    """Who consumes and who provides under each grant, and within which limits, by its versions."""
-
-    def __init__(self) -> None:
-        self._sides: dict[bytes, tuple[str, str]] = {}
-        self._limits: dict[bytes, list[Limits]] = {}
-
-    def learn(self, record: Record) -> None:
-        """A record that asks for a grant, or for another version of one."""
-        body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
-        request = body if record.header.kind == "grant.request" else body.request
-        if record.header.kind == "grant.amend":
-            self._limits.setdefault(body.grant_id, []).append(request.limits)
-            return
-        self._sides[record.record_id] = (record.header.department, request.provider)
-        self._limits[record.record_id] = [request.limits]
-
-    def of(self, grant_id: bytes) -> tuple[str, str]:
-        """Consumer and provider."""
-        return self._sides.get(grant_id, ("?", "?"))
-
-    def outside_hours(self, line: ReceiptLine, time_ms: int) -> bool:
-        """Whether a line of receipts stands outside the hours of its version of the grant."""
-        hours = self.limits(line).hours
-        return hours is not None and not hours.contain(time_ms)
-
-    def limits(self, line: ReceiptLine) -> Limits:
-        """The limits of the version that a line names; none if there is no such version."""
-        versions = self._limits.get(line.grant_id, [])
-        return versions[line.version - 1] if 1 <= line.version <= len(versions) else Limits()
+    receipt: tuple[Receipt, Place] | None = None
+    acknowledgement: tuple[Acknowledgement, Place] | None = None
+    key: tuple[Key, Place] | None = None
+    void: tuple[Void, Place] | None = None
 
 
 def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
@@ -162,26 +117,25 @@ def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
     """
     found = Reconciliation()
     exchanges: dict[bytes, _Exchange] = {}
-    grants = _Grants()
+    grants = Grants()
     unheld_since: dict[bytes, int] = {}
-    for header, records in _blocks(source):
+    for header, records in blocks(source):
         found.height, found.time_ms = header.height, header.time_ms
         found.tree_size = header.tree_size + header.record_count + 1
         for index, record in records:
             kind = record.header.kind
-            if kind in ("grant.request", "emergency.start", "grant.amend"):
-                grants.learn(record)
+            grants.learn(record)
             if kind not in _KINDS:
                 continue
             _check_hours(found, grants, header, record)
-            items = _items(source, index, record)
+            items = items_of(source, index, record)
             if items is None:
                 found.unheld += 1
-                for line in _lines(record):
+                for line in lines(record):
                     unheld_since.setdefault(line.grant_id, header.height)
                 continue
             for line, part in items:
-                place = _Place(record.record_id, line.grant_id, header.height, header.time_ms)
+                place = Place(record.record_id, line.grant_id, header.height, header.time_ms)
                 _take(found, exchanges, grants, record, place, line, part)
     for exchange_id, halves in exchanges.items():
         _judge(found, exchange_id, halves, grants, grace_ms=grace_ms, unheld=unheld_since)
@@ -190,12 +144,13 @@ def reconcile(source: Readable, *, grace_ms: int = GRACE_MS) -> Reconciliation:
 
 
 def _check_hours(
-    found: Reconciliation, grants: _Grants, header: BlockHeader, record: Record
+    found: Reconciliation, grants: Grants, header: BlockHeader, record: Record
 ) -> None:
     """Whether a record's receipts stand in their grants' hours, by the block's time."""
-    for line in _lines(record):
-        if isinstance(line, ReceiptLine) and grants.outside_hours(line, header.time_ms):
-            place = _Place(record.record_id, line.grant_id, header.height, header.time_ms)
+    for line in lines(record):
+        hours = grants.limits(line).hours if isinstance(line, ReceiptLine) else None
+        if hours is not None and not hours.contain(header.time_ms):
+            place = Place(record.record_id, line.grant_id, header.height, header.time_ms)
             found.gaps.append(_gap("outside-hours", b"", place, grants, f"{line.count} receipts"))
 
 
@@ -207,46 +162,12 @@ _KINDS = {
 }
 
 
-def _blocks(source: Readable) -> Iterator[tuple[BlockHeader, list[tuple[int, Record]]]]:
-    records: list[tuple[int, Record]] = []
-    for index, data in enumerate(leaves(source)):
-        leaf = parse_any_leaf(data)
-        if isinstance(leaf, BlockHeader):
-            yield leaf, records
-            records = []
-        else:
-            records.append((index, parse_leaf(data)))
-
-
-def _lines(record: Record) -> Sequence[ReceiptLine | Line]:
-    body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
-    lines: Sequence[ReceiptLine | Line] = body.lines
-    return lines
-
-
-def _items(
-    source: Readable, index: int, record: Record
-) -> list[tuple[ReceiptLine | Line, Sequence[bytes]]] | None:
-    """The record's items by line; None if they are not held, or are not those of its header."""
-    attached = source.get(store_keys.attached_key(LeafIndex(index)))
-    announced = record.header.attached
-    if attached is None or announced is None or attached_fault(announced, attached) is not None:
-        return None
-    items = parse_items(attached)
-    parts: list[tuple[ReceiptLine | Line, Sequence[bytes]]] = []
-    start = 0
-    for line in _lines(record):
-        parts.append((line, items[start : start + line.count]))
-        start += line.count
-    return parts
-
-
 def _take(
     found: Reconciliation,
     exchanges: dict[bytes, _Exchange],
-    grants: _Grants,
+    grants: Grants,
     record: Record,
-    place: _Place,
+    place: Place,
     line: ReceiptLine | Line,
     part: Sequence[bytes],
 ) -> None:
@@ -316,7 +237,7 @@ def _subjects_fault(receipt: Receipt, limits: Limits) -> str | None:
     return "subjects-unsaid" if limited and receipt.rows and not receipt.subjects else None
 
 
-def _also(place: _Place) -> str:
+def _also(place: Place) -> str:
     return f"the first one is in record {place.record_id.hex()}, height {place.height}"
 
 
@@ -324,14 +245,14 @@ def _judge(
     found: Reconciliation,
     exchange_id: bytes,
     halves: _Exchange,
-    grants: _Grants,
+    grants: Grants,
     *,
     grace_ms: int,
     unheld: dict[bytes, int],
 ) -> None:
     """One exchange, with everything that the ledger says of it."""
 
-    def gap(code: str, place: _Place, detail: str) -> None:
+    def gap(code: str, place: Place, detail: str) -> None:
         found.gaps.append(_gap(code, exchange_id, place, grants, detail))
 
     if halves.receipt is None:
@@ -379,7 +300,7 @@ def _judge(
         gap("other-response", where, "")
 
 
-def _gap(code: str, exchange_id: bytes, place: _Place, grants: _Grants, detail: str) -> Gap:
+def _gap(code: str, exchange_id: bytes, place: Place, grants: Grants, detail: str) -> Gap:
     consumer, provider = grants.of(place.grant_id)
     return Gap(
         code=code,

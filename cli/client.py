@@ -66,11 +66,7 @@ class Client:
                     method, path, content=content, headers=headers, timeout=None
                 )
         except httpx2.HTTPError as error:
-            raise Failure(
-                f"{self.url} cannot be reached: {error or type(error).__name__}",
-                "Is the node running, and the address right?",
-                exit_code=3,
-            ) from None
+            raise _unreached(self.url, error) from None
         if answer.status_code >= 300:
             raise _failure(answer)
         return answer
@@ -85,9 +81,29 @@ class Client:
             if cursor is None:
                 return
 
+    def stream(self, path: str, **parameters: Any) -> Iterator[bytes]:
+        """An answer's body in parts, for as long as it takes. Raises Failure."""
+        wanted = {name: value for name, value in parameters.items() if value is not None}
+        try:
+            with self._http.stream("GET", path, params=wanted, timeout=None) as answer:
+                if answer.status_code >= 300:
+                    answer.read()
+                    raise _failure(answer)
+                yield from answer.iter_bytes()
+        except httpx2.HTTPError as error:
+            raise _unreached(self.url, error) from None
+
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()
+
+
+def _unreached(url: str, error: httpx2.HTTPError) -> Failure:
+    return Failure(
+        f"{url} cannot be reached: {error or type(error).__name__}",
+        "Is the node running, and the address right?",
+        exit_code=3,
+    )
 
 
 def _failure(answer: httpx2.Response) -> Failure:

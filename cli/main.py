@@ -28,6 +28,7 @@ from cli.proofs import check, prove
 from cli.questions import ask, sql, tables_command
 from cli.sharing import dataset, exchange, node
 from cli.show import Guarded
+from cli.subjects import openings, subjects
 
 
 @click.group(cls=Guarded, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,9 +54,11 @@ for each in (
     export,
     gaps,
     graph,
+    openings,
     policies_command,
     prove,
     sql,
+    subjects,
     tables_command,
 ):
     audit.add_command(each)

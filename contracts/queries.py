@@ -65,7 +65,7 @@ def parse_query(text: bytes, filterable: Sequence[Field]) -> Query:
     Raises QueryRefused.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise QueryRefused(f"the query is not JSON: {error}") from None
     if not isinstance(content, dict):

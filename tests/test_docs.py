@@ -17,6 +17,7 @@ import cli.main
 import node.__main__
 from audit.findings import FINDINGS
 from audit.gaps import GAPS
+from audit.subjects import SUBJECT_FAULTS
 from contracts.consortium import SETTINGS
 from contracts.refusals import REFUSALS
 from contracts.registry import CONTRACTS
@@ -96,6 +97,7 @@ def alarm_codes() -> set[str]:
         ("Problems", set(PROBLEMS)),
         ("Audit findings", set(FINDINGS)),
         ("Gaps", set(GAPS)),
+        ("Subjects", set(SUBJECT_FAULTS)),
         ("Exchanges", exchange_codes()),
         ("Bulk streams", set(CODES)),
         ("Peers", peer_codes()),

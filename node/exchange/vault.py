@@ -9,7 +9,7 @@ file names nobody.
 import json
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,9 @@ class Vault:
         """A random salt for each subject under this grant, drawn at its first sight. Blocking.
 
         subjects_max: distinct subjects over the grant's whole life, 0 for no limit. Raises
-        SubjectsExhausted, and then draws nothing. A subject counts from its first answer on, also
-        if that answer was not released in the end.
+        SubjectsExhausted, and then draws nothing; where a version of the grant lowers the limit
+        below what was seen, it allows nobody any more. A subject counts from its first answer on,
+        also if that answer was not released in the end.
         """
         with self._drawing:
             return self._salts(grant_id, identifiers, subjects_max)
@@ -97,7 +98,7 @@ class Vault:
         salts: list[bytes] = []
         drawn: dict[bytes, bytes] = {}
         for identifier in identifiers:
-            name = b"s" + self._identity.derive("subject", grant_id, identifier.encode())
+            name = self._subject(grant_id, identifier)
             salt = drawn.get(name)
             if salt is None:
                 sealed = self._db.get(name)
@@ -105,18 +106,37 @@ class Vault:
                 if sealed is None:
                     drawn[name] = salt
             salts.append(salt)
+        if not drawn and not subjects_max:
+            return salts
+        counter = b"n" + self._identity.derive("subjects", grant_id)
+        stored = self._db.get(counter)
+        seen = 0 if stored is None else int.from_bytes(self._open(counter, stored), "big")
+        count = seen + len(drawn)
+        if subjects_max and count > subjects_max and identifiers:
+            raise SubjectsExhausted(f"{subjects_max} subjects allowed, {seen} seen before")
         if drawn:
-            counter = b"n" + self._identity.derive("subjects", grant_id)
-            stored = self._db.get(counter)
-            seen = 0 if stored is None else int.from_bytes(self._open(counter, stored), "big")
-            count = seen + len(drawn)
-            if subjects_max and count > subjects_max:
-                raise SubjectsExhausted(f"{subjects_max} subjects allowed, {seen} seen before")
             with self._db.write_batch(sync=True) as writes:
                 for name, salt in drawn.items():
                     writes.put(name, self._seal(name, salt))
                 writes.put(counter, self._seal(counter, count.to_bytes(8, "big")))
         return salts
+
+    def provided(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Each exchange that this node provided and still keeps, by id, as of now. Blocking."""
+        with self._db.iterator(prefix=b"x") as found:
+            for name, sealed in found:
+                content: dict[str, Any] = json.loads(self._open(name, sealed))
+                if content["side"] == "provider":
+                    yield name[1:], content
+
+    def salt(self, grant_id: bytes, identifier: str) -> bytes | None:
+        """A subject's salt under a grant; None if no answer was about it. Blocking."""
+        name = self._subject(grant_id, identifier)
+        sealed = self._db.get(name)
+        return None if sealed is None else self._open(name, sealed)
+
+    def _subject(self, grant_id: bytes, identifier: str) -> bytes:
+        return b"s" + self._identity.derive("subject", grant_id, identifier.encode())
 
     def close(self) -> None:
         """Closes the vault; what has ended is forgotten as unfinished."""

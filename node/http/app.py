@@ -16,6 +16,7 @@ from node.http import (
     emergencies,
     exchanges,
     grants,
+    openings,
     operations,
     policies,
     records,
@@ -97,6 +98,7 @@ def make_routes(service: Service) -> FastAPI:
         audit,
         transparency,
         streams,
+        openings,
         operations,
     )
     for part in parts:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import dataset, grant_request
 
+from audit.openings import Asked, Opening, parse_opening
 from audit.sources import leveldb_files
 from consensus import messages as raft
 from contracts import exchanges
@@ -99,6 +100,10 @@ SAMPLES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "signed request": (
         exchanges.parse_signed_request,
         encode(exchanges.SignedRequest(b"", ZERO, bytes(64))),
+    ),
+    "opening": (
+        parse_opening,
+        Opening(ZERO.hex(), ZERO.hex(), [ZERO.hex()], Asked(["a"], "{}", ZERO.hex(), {})).to_line(),
     ),
     "answer": (ANSWER.decode, encode(Answer(("a",), (("x",), (1,), (None,))))),
     "release": (RELEASE_HEAD.decode, encode(ReleaseHead(ZERO, b"i", ZERO, (ZERO,), None))),
