@@ -2,12 +2,13 @@
 
 libsodium releases the interpreter's lock, so threads use the other processors. A job costs a
 thread several times what it costs by itself; so a turn's jobs are divided into as few parts as
-there are threads.
+there are threads. More than they check at a time comes back group by group: whoever executes need
+not wait for the last of them.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ledger.signatures import verify
@@ -44,16 +45,17 @@ class Checker:
         jobs = [job for effect in effects for job in effect.jobs]
         if len(jobs) <= HERE_MAX:
             return _by_effect(effects, _check(jobs))
-        self._hand_out(effects, jobs)
+        for group in _groups(effects, jobs_max=CHUNK * self._threads):
+            self._hand_out(group)
         return []
 
     def close(self) -> None:
         """Lets go of what has not begun."""
         self._executor.shutdown(cancel_futures=True)
 
-    def _hand_out(
-        self, effects: Sequence[ports.Verify], jobs: Sequence[ports.SignatureJob]
-    ) -> None:
+    def _hand_out(self, effects: Sequence[ports.Verify]) -> None:
+        """Divides these among the threads; what was handed out before comes first."""
+        jobs = [job for effect in effects for job in effect.jobs]
         size = min(CHUNK, max(HERE_MAX, -(-len(jobs) // self._threads)))
         parts = [jobs[at : at + size] for at in range(0, len(jobs), size)]
         loop = asyncio.get_running_loop()
@@ -67,6 +69,20 @@ class Checker:
                 self._done(_by_effect(effects, valid))
 
         gathered.add_done_callback(checked)
+
+
+def _groups(effects: Sequence[ports.Verify], *, jobs_max: int) -> Iterator[list[ports.Verify]]:
+    """Effects in order, each group with at most so many jobs, or of one effect alone."""
+    group: list[ports.Verify] = []
+    size = 0
+    for effect in effects:
+        if group and size + len(effect.jobs) > jobs_max:
+            yield group
+            group, size = [], 0
+        group.append(effect)
+        size += len(effect.jobs)
+    if group:
+        yield group
 
 
 def _by_effect(effects: Sequence[ports.Verify], results: list[bool]) -> Results:

@@ -6,11 +6,13 @@ blocks it installs the place of the last one. What changes who takes part is ado
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from consensus import EntryPoint, Logged, Raft
+from consensus import Entry, EntryPoint, Logged, Raft
 from contracts.consortium import step_between
+from ledger import entries
 from ledger.certificates import Certificate
-from ledger.entries import Entry, parse_entry
+from ledger.errors import Malformed
 from node import ports
 from node.catching_up import CatchingUp, ProvedBlock
 from node.chain import Appended, Chain
@@ -23,19 +25,27 @@ from node.write_buffer import WriteBuffer
 SIGN_BACKLOG_MAX = 64
 """Committed entries still to execute above which this node, catching up, signs no checkpoint."""
 
+AHEAD_RECORDS_MAX = 2_000
+"""Records of committed entries that are parsed and checked ahead of execution, and the rest of the
+last entry. Threads are busy with them, and memory holds no more."""
+
+NEAR_ENTRIES = 8
+"""Entries above the tip whose records are parsed and checked as soon as they arrive."""
 
 TURN_RECORDS_MAX = 500
 """Records that one turn executes before others have their say; the block under way is finished.
 
-What is left goes on when the batch of this turn is durable. Thousands at a stretch would take
-longer than peers wait for a heartbeat.
+What is left goes on in the next turn, while this turn's batch is written. Thousands at a stretch
+would take longer than peers wait for a heartbeat.
 """
 
 
 class Execution:
     """Executes in order, as long as the next batch has room.
 
-    backlog: committed entries still to execute, in order. announce(effect): once it is durable.
+    backlog: committed entries still to execute, in order; of the first of them, as many as `_ahead`
+    has counts of records, these are being checked, `_ahead_records` in all. announce(effect): once
+    it is durable.
     certified(certificate): the newest one came with blocks; to be told of once it is durable.
     """
 
@@ -64,7 +74,10 @@ class Execution:
         self._announce = announce
         self._certified = certified
         self._turn_records = 0
+        self._stopped_short = False
         self.backlog: deque[Logged] = deque()
+        self._ahead: deque[int] = deque()
+        self._ahead_records = 0
         self._to_install: EntryPoint | None = None
 
     @property
@@ -80,20 +93,48 @@ class Execution:
         """Whether nothing waits to be executed or is asked for."""
         return not self.backlog and self._catching_up.is_idle
 
+    @property
+    def has_more(self) -> bool:
+        """Whether this turn left what another could execute at once, if there is room for it."""
+        return self._stopped_short and self._buffer.gathered_bytes < self._gathered_bytes_max
+
     def begin_turn(self) -> None:
         """A turn begins."""
         self._turn_records = 0
+        self._stopped_short = False
 
     @property
     def wants_entries(self) -> bool:
         """Whether the core may hand out more committed entries."""
         return self.has_room and len(self.backlog) < SIGN_BACKLOG_MAX
 
+    def arrived(self, appended: Iterable[Entry]) -> None:
+        """Entries came from the leader; those that are soon executed are checked from now on."""
+        for entry in appended:
+            if entry.index <= self._chain.tip.height + NEAR_ENTRIES:
+                # One that is no entry is refused by consensus, with the same parser.
+                with suppress(Malformed):
+                    self._intake.prepare(entries.parse_entry(entry.data).records)
+
     def take(self, committed: Iterable[Logged]) -> None:
-        """Entries are committed; their signatures are checked from now on at the latest."""
-        for logged in committed:
-            self.backlog.append(logged)
-            self._intake.prepare(content(logged).records)
+        """Entries are committed; the signatures of the first are checked now at the latest."""
+        self.backlog.extend(committed)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        while len(self._ahead) < len(self.backlog) and self._ahead_records < AHEAD_RECORDS_MAX:
+            records = content(self.backlog[len(self._ahead)]).records
+            self._intake.prepare(records)
+            self._ahead.append(len(records))
+            self._ahead_records += len(records)
+
+    def _next_in_backlog(self) -> Logged:
+        """Takes the first entry of the backlog."""
+        if self._ahead:
+            self._ahead_records -= self._ahead.popleft()
+        logged = self.backlog.popleft()
+        self._prepare()
+        return logged
 
     def execute(self, *, sign: bool) -> bool:
         """Executes what is ready; whether there was something. sign: as `Cosigning.executed`."""
@@ -102,12 +143,13 @@ class Execution:
         worked = False
         while self.has_room and (self._execute_entry(sign=sign) or self._execute_proved()):
             worked = True
+        self._stopped_short = self._turn_records >= TURN_RECORDS_MAX
         self._install()
         return worked
 
     def _execute_entry(self, *, sign: bool) -> bool:
         while self.backlog and self.backlog[0].entry.index <= self._chain.tip.height:
-            self.backlog.popleft()
+            self._next_in_backlog()
         if not self.backlog or self.backlog[0].entry.index != self._chain.tip.height + 1:
             return False
         entry = content(self.backlog[0])
@@ -115,7 +157,7 @@ class Execution:
         if candidates is None:
             return False
         self._install()
-        logged = self.backlog.popleft()
+        logged = self._next_in_backlog()
         appended = self._chain.execute(
             term=logged.entry.term, entry_hash=logged.hash, entry=entry, candidates=candidates
         )
@@ -146,7 +188,7 @@ class Execution:
         appended = self._chain.execute(
             term=header.term,
             entry_hash=header.entry_hash,
-            entry=Entry(header.time_ms, step, block.records),
+            entry=entries.Entry(header.time_ms, step, block.records),
             candidates=candidates,
         )
         if appended.block.header_bytes != block.header_bytes:
@@ -183,6 +225,6 @@ class Execution:
             self._raft.install(point, self._membership.configuration())
 
 
-def content(logged: Logged) -> Entry:
+def content(logged: Logged) -> entries.Entry:
     """An entry's content; consensus let it in by the same parser."""
-    return parse_entry(logged.entry.data)
+    return entries.parse_entry(logged.entry.data)

@@ -20,6 +20,9 @@ from node.messages import FORWARD_RECORDS_MAX, Forward, ForwardRefused, PeerMess
 from node.submissions import Limits, Queue, Waiting, chunks
 from node.verification import Verification
 
+CHECKED_AT_ONCE = 250
+"""Records in one question for checks, at most: execution goes on with those that are answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
@@ -128,8 +131,9 @@ class Intake:
     def flush(self) -> None:
         """Ends a turn: asks and sends together what came up in it."""
         jobs, self._to_check = self._to_check, []
-        if jobs:
-            self._verify(tuple(raw for raw, _ in jobs), tuple(job for _, job in jobs))
+        for at in range(0, len(jobs), CHECKED_AT_ONCE):
+            asked = jobs[at : at + CHECKED_AT_ONCE]
+            self._verify(tuple(raw for raw, _ in asked), tuple(job for _, job in asked))
         raws, self._to_forward = self._to_forward, []
         leader = self._raft.leader
         if raws and leader is not None and self._raft.role is not Role.LEADER:

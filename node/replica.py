@@ -22,8 +22,6 @@ from contracts.machine import Candidate, candidate
 from contracts.refusals import Refusal
 from ledger import store_keys
 from ledger.certificates import Certificate
-from ledger.entries import parse_entry
-from ledger.errors import Malformed
 from ledger.genesis import GenesisFile
 from ledger.types import Height, NodeId
 from node import ports
@@ -376,6 +374,11 @@ class Replica:
         return bool(self._catching_up.waiting)
 
     @property
+    def has_more(self) -> bool:
+        """Whether another turn would execute more without any input: it should come soon."""
+        return self._execution.has_more and not self.standing.is_final
+
+    @property
     def idle(self) -> bool:
         """Whether nothing of this node's clients is under way and nothing is being written."""
         return self._intake.idle and not self._buffer.in_flight
@@ -474,12 +477,6 @@ class Replica:
         )
 
     # Records on their way in.
-
-    def _prepare_entry(self, data: bytes) -> None:
-        try:
-            self._intake.prepare(parse_entry(data).records)
-        except Malformed:
-            return  # consensus refuses it, by the same parser
 
     def _verify_records(
         self, raws: tuple[bytes, ...], signatures: tuple[ports.SignatureJob, ...]
@@ -586,8 +583,7 @@ class Replica:
         if not self._asking.takes_part:
             return
         if isinstance(message, messages.Append):
-            for entry in message.entries:
-                self._prepare_entry(entry.data)
+            self._execution.arrived(message.entries)
         self.raft.step(sender, message)
 
     def _others(self) -> tuple[NodeId, ...]:

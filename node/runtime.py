@@ -441,6 +441,8 @@ class Node:
         try:
             self.replica.release()
             self._carry_out()
+            if self.replica.has_more:
+                self._take_turn_soon()
         except (NodeError, LogBroken, LedgerError) as error:
             self._fail(error)
 

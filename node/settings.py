@@ -25,6 +25,6 @@ class ReplicaSettings:
     block_bytes_max: int = ENTRY_BYTES_MAX // 2
     proposals_in_flight_max: int = 2
     intake: IntakeLimits = field(default_factory=IntakeLimits)
-    gathered_bytes_max: int = 32 * 1024 * 1024
+    gathered_bytes_max: int = 8 * 1024 * 1024
     log_entries_kept: int = 1_000
     clock_tolerance_ms: int = CLOCK_TOLERANCE_MS

@@ -24,7 +24,7 @@ from node.ports import Batch
 from node.store.torn_end import cut_torn_end
 
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
-BLOCK_CACHE_BYTES = 64 * 1024 * 1024
+BLOCK_CACHE_BYTES = 8 * 1024 * 1024
 OPEN_FILES_MAX = 500
 
 log = structlog.get_logger("concordat")
