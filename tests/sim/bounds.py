@@ -11,6 +11,7 @@
 | confirmed reads that wait for the disk          | `Settings.reads_max`                           |
 | stored entries in memory                        | `Settings.cached_bytes_max`                    |
 | committed entries that wait for execution       | `SIGN_BACKLOG_MAX`, and one portion of entries |
+| records of these that are checked ahead         | `AHEAD_RECORDS_MAX`, and one entry's           |
 | certified blocks that wait for execution        | `WAITING_BYTES_MAX`, and one answer            |
 | signatures of a node that wait                  | `SIGNATURES_PER_NODE_MAX`                      |
 | signatures of a node that contradict            | `CONTRARY_PER_NODE_MAX`                        |
@@ -29,7 +30,7 @@ from node.catching_up import WAITING_BYTES_MAX
 from node.certification import CONTRARY_PER_NODE_MAX, SIGNATURES_PER_NODE_MAX
 from node.cosigning import RECENT_MAX
 from node.evidence import EVIDENCE_PER_NODE_MAX
-from node.execution import SIGN_BACKLOG_MAX
+from node.execution import AHEAD_RECORDS_MAX, SIGN_BACKLOG_MAX
 from node.intake import Intake
 from node.replica import Replica
 from node.settings import ReplicaSettings
@@ -57,7 +58,11 @@ def check_bounds(replica: Replica, settings: ReplicaSettings) -> None:
     most = settings.intake.verified_records_max
     if len(known) > most:
         assert sum(each.checked for each in known.values()) <= most, "checked records grow"
-    backlog = replica._execution.backlog
+    execution = replica._execution
+    backlog, ahead = execution.backlog, list(execution._ahead)
+    assert len(ahead) <= len(backlog), "records are checked of what does not wait"
+    assert sum(ahead) == execution._ahead_records, "records checked ahead are miscounted"
+    assert sum(ahead[:-1]) <= AHEAD_RECORDS_MAX, "records checked ahead grow"
     if len(backlog) > SIGN_BACKLOG_MAX:
         beyond = sum(len(each.entry.data) for each in islice(backlog, SIGN_BACKLOG_MAX, None))
         assert beyond <= settings.consensus.committed_bytes_max, "committed entries grow"
