@@ -5,7 +5,7 @@
 `ledger.json` is a list with one vector on each line: name, format, description, fields of the
 format, and `hex`, the bytes. A vector with `refused` must be refused, for the reason it gives. Keys
 and times are fixed, so every run writes the same file. `proofs/` has a proof file of each kind, an
-evidence file and their genesis, likewise.
+evidence file and their genesis, likewise; `shown.json` says what each of them shows.
 """
 
 import json
@@ -17,11 +17,12 @@ if str(FOLDER.parent) not in sys.path:
     sys.path.insert(0, str(FOLDER.parent))
 
 from vectors.accepted import accepted_vectors  # noqa: E402
-from vectors.proof_files import golden_proofs  # noqa: E402
+from vectors.proof_files import golden_proofs, golden_shown  # noqa: E402
 from vectors.refused import refused_vectors  # noqa: E402
 
 GOLDEN = FOLDER / "ledger.json"
 PROOFS = FOLDER / "proofs"
+SHOWN = FOLDER / "shown.json"
 
 
 def golden_text() -> str:
@@ -35,8 +36,9 @@ def golden_text() -> str:
 
 def golden_files() -> dict[Path, bytes]:
     """Every golden file's path and content."""
-    files = {PROOFS / name: data for name, data in golden_proofs().items()}
-    return {GOLDEN: golden_text().encode("ascii"), **files}
+    proofs = golden_proofs()
+    files = {PROOFS / name: data for name, data in proofs.items()}
+    return {GOLDEN: golden_text().encode("ascii"), SHOWN: golden_shown(proofs), **files}
 
 
 def main(arguments: list[str]) -> int:

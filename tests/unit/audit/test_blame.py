@@ -130,6 +130,11 @@ def test_a_leader_that_does_not_build_on_its_own_entry_is_named(trunk: Branch) -
     other.block(dataset(trunk.consortium, "health", "yours"), term=6, leader="tourism")
     other.block(term=7, leader="transport")
     assert accused(one, other) == ("transport",)
+    genesis = trunk.genesis
+    found = blame(signatories_of(genesis.genesis), genesis.ledger_id, (one, other))
+    (liar,) = check_evidence(evidence_file(found, genesis), genesis).accused
+    what = "an entry for index 7 that does not build on its own before it"
+    assert liar.words == (f"transport (node {liar.node_id.hex()}) led term 7 and signed {what}.",)
 
 
 def test_leaders_of_different_terms_replace_each_other_and_are_honest(trunk: Branch) -> None:
@@ -334,6 +339,11 @@ def test_evidence_says_who_and_what(files: dict[str, bytes], trunk: Branch) -> N
     for convicted in shown.values():
         assert all(entry.voter and entry.words for entry in convicted.accused)
         json.dumps(convicted.facts())
+    same, larger = "No single ledger can have both.", "The tree of the larger has another root"
+    assert {entry.words[-1] for entry in shown["sizes"].accused} == {same}
+    assert {entry.words[-1] for entry in shown["path"].accused} == {
+        f"{larger} at the smaller size."
+    }
 
 
 def convicts(data: bytes, trunk: Branch) -> Convicted | None:
@@ -374,23 +384,55 @@ def test_evidence_cannot_name_another(files: dict[str, bytes], trunk: Branch) ->
         return spoiled(data, lambda content: content["accused"][0].update(members))
 
     honest = trunk.consortium.checkpoint_signer("housing").public_key.hex()
-    refused = [
-        put(department="housing"),
-        put(node_id=honest, department="housing"),
-        put(one=first["other"], other=first["one"]),
-        put(other=first["one"], path=[]),
-        put(path=[]),
-        put(path=first["path"][1:]),
-        spoiled(data, lambda content: content["accused"].reverse()),
-        spoiled(data, lambda content: content["accused"].append(content["accused"][-1])),
-        spoiled(data, lambda content: content["accused"].clear()),
-        spoiled(data, lambda content: content.update(ledger_id="00" * 32)),
-    ]
-    assert [convicts(each, trunk) for each in refused] == [None] * len(refused)
-    unneeded = spoiled(
-        files["sizes"], lambda content: content["accused"][0].update(path=first["path"])
-    )
-    assert convicts(unneeded, trunk) is None
+    node_id, department, path = first["node_id"], first["department"], first["path"]
+    order, nothing = "a pair does not stand in its order", "it does not show that"
+    nobodys = spoiled(data, lambda content: content["accused"][0].update(node_id="00" * 32))
+    unneeded = spoiled(files["sizes"], lambda content: content["accused"][0].update(path=path))
+    for refused, why in (
+        (put(department="housing"), f"housing does not answer for {node_id}"),
+        (nobodys, f"{department} does not answer for {'00' * 32}"),
+        (
+            put(node_id=honest, department="housing"),
+            f"{nothing} housing contradicts itself",
+        ),
+        (put(one=first["other"], other=first["one"]), order),
+        (put(other=first["one"], path=[]), f"{nothing} {department} contradicts itself"),
+        (put(path=[]), f"{nothing} {department} contradicts itself"),
+        (put(path=path[1:]), f"{nothing} {department} contradicts itself"),
+        (unneeded, "it has a path that it does not need"),
+        (
+            spoiled(data, lambda content: content["accused"].reverse()),
+            "the accused are not sorted and unique",
+        ),
+        (
+            spoiled(data, lambda content: content["accused"].append(content["accused"][-1])),
+            "the accused are not sorted and unique",
+        ),
+        (
+            spoiled(data, lambda content: content["accused"].clear()),
+            "Expected `array` of length >= 1 - at `$.accused`",
+        ),
+        (
+            spoiled(data, lambda content: content.update(ledger_id="00" * 32)),
+            "it is about another ledger than this genesis'",
+        ),
+    ):
+        with pytest.raises(ProofRefused) as caught:
+            check_evidence(refused, trunk.genesis)
+        assert str(caught.value) == f"evidence: {why}"
+        if "another ledger" in why:
+            assert caught.value.remedy.startswith("Give the genesis of the ledger that it is")
+
+
+def test_evidence_under_a_genesis_that_not_all_have_signed_convicts_nobody(
+    files: dict[str, bytes], trunk: Branch
+) -> None:
+    genesis = trunk.genesis
+    less = type(genesis)(genesis.genesis, genesis.genesis_bytes, genesis.signatures[1:])
+    with pytest.raises(ProofRefused) as caught:
+        check_evidence(files["path"], less)
+    assert str(caught.value) == f"genesis: not signed by {genesis.signatures[0].department}"
+    assert caught.value.remedy.startswith("Compare fingerprints with the signer by telephone")
 
 
 def test_evidence_is_checked_in_a_process_with_neither_node_nor_network(
