@@ -229,7 +229,7 @@ class Grant(Format, frozen=True):
         )
 
 
-_GRANT: Decoder[Grant] = Decoder(Grant, what="grant", bytes_max=64 * 1024)
+_GRANT: Decoder[Grant] = Decoder(Grant, what="grant", bytes_max=64 * 1024, remembered=64)
 
 
 def parse_grant(value: bytes) -> Grant:

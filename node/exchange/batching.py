@@ -7,6 +7,7 @@ that as many go through as a limit still allows.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -101,6 +102,7 @@ class Batcher:
         self._items_waiting_max = items_waiting_max
         self._waiting: list[_Item] = []
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop_task = asyncio.create_task(self._run())
 
@@ -113,16 +115,20 @@ class Batcher:
         size_bytes: int = 0,
         right: Right | None = None,
         leaving: Callable[[], ports.Rejected | None] | None = None,
+        urgent: bool = False,
     ) -> Outcome:
         """Puts an item on the ledger; once certified, where it is. right: a receipt's.
 
         leaving: asked in the turn in which the item's batch is submitted, why it may not be.
+        urgent: the batcher's pause ends now.
         """
         if len(self._waiting) >= self._items_waiting_max:
             return ports.Rejected("busy", "too many exchanges are under way", retry_after_ms=1_000)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Item(grant_id, data, rows, size_bytes, right, leaving, done))
         self._wake.set()
+        if urgent:
+            self._urgent.set()
         return await done
 
     async def stop(self) -> None:
@@ -137,7 +143,10 @@ class Batcher:
         while True:
             await self._wake.wait()
             if self._pause_s:
-                await asyncio.sleep(self._pause_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_s):
+                        await self._urgent.wait()
+                self._urgent.clear()
             while len(self._tasks) >= BATCHES_MAX:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             self._wake.clear()

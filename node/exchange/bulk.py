@@ -12,6 +12,7 @@ nobody else.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -32,6 +33,7 @@ from contracts.state import receipts_list
 from ledger import store_keys
 from ledger.attachments import items_root, parse_items
 from ledger.codec import Format, encode
+from ledger.errors import Malformed
 from ledger.records import parse_record
 from ledger.types import LeafIndex
 from node import ports
@@ -342,7 +344,8 @@ class Bulk:
             attached = store.get(store_keys.attached_key(index))
             items = [] if attached is None else parse_items(attached)
             number += 1
-            self._journal.index(grant_id, number, {_exchange_of(data): line[:32] for data in items})
+            exchange_ids = _exchanges_of(items)
+            self._journal.index(grant_id, number, dict.fromkeys(exchange_ids, line[:32]))
 
 
 async def _landed(flying: "asyncio.Task[None] | None") -> None:
@@ -353,6 +356,16 @@ async def _landed(flying: "asyncio.Task[None] | None") -> None:
 def _exchange_of(data: bytes) -> bytes:
     item = parse_item(data)
     return item.exchange_id
+
+
+def _exchanges_of(items: Sequence[bytes]) -> list[bytes]:
+    """Whose receipts another member attached; bytes that are no item are left out, for no contract
+    reads what is attached."""
+    found = []
+    for data in items:
+        with contextlib.suppress(Malformed):
+            found.append(_exchange_of(data))
+    return found
 
 
 def _line(known: Grant, items: Sequence[Receipt | Acknowledgement], root: bytes) -> ReceiptLine:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,16 @@ from node.authoring import Author
 from node.exchange.answers import ANSWER, Answer, ReleaseHead, Resume
 from node.exchange.arriving import Arriving, ExchangeRefused, Opener
 from node.exchange.batching import Batcher, Outcome
-from node.exchange.finding import certified_place, items_at
+from node.exchange.finding import Lines, certified_place
+from node.exchange.keeping import Keeper
 from node.exchange.preparing import request_commitment
 from node.exchange.spool import Result, Spool, SpoolFull
 from node.exchange.vault import Vault
 from node.peers.rpc import PeerUnavailable, RpcError
 from node.runtime import Node
 
-ACKNOWLEDGE_PAUSE_S = 0.05
+ACKNOWLEDGE_PAUSE_S = 0.2
+"""How long acknowledgements gather that nobody waits for."""
 
 RESUMPTIONS_MAX = 20
 """How often one broken release is taken up again."""
@@ -67,6 +69,7 @@ class Wanted:
 @dataclass(slots=True)
 class Received:
     """Checked data, and where its receipt is. next_offset: where the next window begins, if any.
+    only: the rows of a result that is one chunk, as they were checked.
 
     Read chunk by chunk; `close` ends it.
     """
@@ -77,6 +80,7 @@ class Received:
     height: int
     leaf_index: int
     next_offset: int | None
+    only: Answer | None = None
 
     @property
     def chunks(self) -> int:
@@ -85,7 +89,7 @@ class Received:
 
     def answer(self, number: int = 0) -> Answer:
         """A chunk's rows, 0 ≤ number < chunks."""
-        return ANSWER.decode(self.result.chunk(number))
+        return self.only or ANSWER.decode(self.result.chunk(number))
 
     def close(self) -> None:
         """The rows are not needed any more."""
@@ -97,7 +101,8 @@ class Consumer:
 
     def __init__(self, *, node: Node, author: Author, vault: Vault, spool: Spool) -> None:
         self._node = node
-        self._vault = vault
+        self._keeper: Keeper[Mapping[str, Any]] = Keeper(vault.put)
+        self._lines = Lines(node, kind="exchange.receipts")
         self._spool = spool
         self._acknowledgements = Batcher(
             kind="exchange.acknowledgements",
@@ -133,22 +138,28 @@ class Consumer:
         received = None
         try:
             node_id, head = await self._fetch(asked, known, result, timeout_s)
-            place, _ = await asyncio.gather(
-                self._check(asked, known, head, timeout_s),
-                asyncio.to_thread(self._keep, asked, wanted, head, case_blinding),
-            )
+            content = _kept_of(asked, wanted, head, case_blinding)
+            kept = self._keeper.keep(asked.exchange_id, content)
+            receipt, height, leaf_index = await self._check(asked, known, head, timeout_s)
+            await kept
             if private is not None:
                 opener = Opener(self._node, asked, head, known, timeout_s)
-                acknowledged = await self._acknowledge(asked, head)
+                acknowledged = await self._acknowledge(asked, head, receipt, urgent=True)
                 await opener.open(node_id, acknowledged, private, result)
             if result.is_small:
-                self._check_content(asked, head, result)
+                only = _checked_content(asked, receipt, result)
             else:
-                await asyncio.to_thread(self._check_content, asked, head, result)
+                only = await asyncio.to_thread(_checked_content, asked, receipt, result)
             if private is None:
-                self._spawn(self._acknowledge(asked, head))
+                self._spawn(self._acknowledge(asked, head, receipt))
             received = Received(
-                asked.exchange_id, result, head.receipt_record, *place, head.next_offset
+                asked.exchange_id,
+                result,
+                head.receipt_record,
+                height,
+                leaf_index,
+                head.next_offset,
+                only,
             )
             return received
         except SpoolFull as error:
@@ -255,10 +266,10 @@ class Consumer:
         known: Grant,
         head: ReleaseHead,
         timeout_s: float,
-    ) -> tuple[int, int]:
+    ) -> tuple[Receipt, int, int]:
         """The chunks announced are what a certified receipt of this very exchange says (P1).
 
-        Height and leaf index of the receipt.
+        The receipt, its height and leaf index.
         """
         place = await certified_place(self._node, head.receipt_record, timeout_s=timeout_s)
         if place is None:
@@ -278,76 +289,82 @@ class Consumer:
             content=root_of(head.hashes),
         ):
             raise ExchangeRefused("receipt-mismatch", "the content is not what was receipted")
-        return height, index
-
-    def _check_content(self, asked: ExchangeRequest, head: ReleaseHead, result: Result) -> None:
-        """Each chunk is rows of the asked fields, as many as the receipt says. Blocking."""
-        receipt = parse_item(head.item)
-        assert isinstance(receipt, Receipt), "it was looked up"
-        rows = size = 0
-        for number in range(result.count):
-            try:
-                content = result.chunk(number)
-            except SealBroken as error:
-                raise ExchangeRefused("seal-broken", str(error)) from None
-            try:
-                answer = ANSWER.decode(content)
-            except Malformed as error:
-                raise ExchangeRefused("malformed-answer", str(error)) from None
-            if answer.fields != asked.fields:
-                raise ExchangeRefused("receipt-mismatch", "the fields are not those asked for")
-            rows += len(answer.rows)
-            size += len(content)
-        if (rows, size) != (receipt.rows, receipt.size_bytes):
-            raise ExchangeRefused("receipt-mismatch", "rows or bytes differ from the receipt")
+        return receipt, height, index
 
     def _receipt(
         self, asked: ExchangeRequest, known: Grant, head: ReleaseHead, index: int
     ) -> Receipt:
         """The receipt item, found in its record's attachment under this grant's line."""
-        for line, item in items_at(
-            self._node, index, kind="exchange.receipts", department=known.request.provider
-        ):
+        line = self._lines.line(
+            index, head.item, department=known.request.provider, grant_id=asked.grant_id
+        )
+        if line is not None:
             assert isinstance(line, ReceiptLine), "a receipt's line"
-            right = (line.grant_id, line.version, line.purpose, line.sealed)
-            wanted = (asked.grant_id, asked.grant_version, asked.purpose, asked.seal_to is not None)
-            if right != wanted or encode(item) != head.item:
-                continue
-            if isinstance(item, Receipt) and item.exchange_id == asked.exchange_id:
+            right = (line.version, line.purpose, line.sealed)
+            wanted = (asked.grant_version, asked.purpose, asked.seal_to is not None)
+            try:
+                item = parse_item(head.item)
+            except Malformed as error:
+                raise ExchangeRefused("malformed-answer", str(error)) from None
+            if not isinstance(item, Receipt) or item.exchange_id != asked.exchange_id:
+                raise ExchangeRefused("receipt-mismatch", "the receipt is of another exchange")
+            if right == wanted:
                 return item
         raise ExchangeRefused("receipt-mismatch", "the record named holds no such receipt")
 
-    def _keep(
-        self, asked: ExchangeRequest, wanted: Wanted, head: ReleaseHead, case_blinding: bytes
-    ) -> None:
-        self._vault.put(
-            {
-                asked.exchange_id: {
-                    "side": "consumer",
-                    "grant": asked.grant_id.hex(),
-                    "receipt_record": head.receipt_record.hex(),
-                    "request_blinding": asked.request_blinding.hex(),
-                    "response_blinding": head.response_blinding.hex(),
-                    "case": wanted.case,
-                    "case_blinding": case_blinding.hex(),
-                    "query": wanted.query,
-                    "fields": list(asked.fields),
-                }
-            }
-        )
-
-    async def _acknowledge(self, asked: ExchangeRequest, head: ReleaseHead) -> Outcome:
-        receipt = parse_item(head.item)
-        assert isinstance(receipt, Receipt)
+    async def _acknowledge(
+        self, asked: ExchangeRequest, head: ReleaseHead, receipt: Receipt, *, urgent: bool = False
+    ) -> Outcome:
+        """urgent: somebody waits for it, so it does not wait for others."""
         item = Acknowledgement(
             asked.exchange_id, head.receipt_record, receipt.request, receipt.response
         )
-        return await self._acknowledgements.add(asked.grant_id, encode(item))
+        return await self._acknowledgements.add(asked.grant_id, encode(item), urgent=urgent)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _checked_content(asked: ExchangeRequest, receipt: Receipt, result: Result) -> Answer | None:
+    """Each chunk is rows of the asked fields, as many as the receipt says; the answer, if it is
+    one chunk. Blocking if the result is not small. Raises ExchangeRefused."""
+    answer = None
+    rows = size = 0
+    for number in range(result.count):
+        try:
+            content = result.chunk(number)
+        except SealBroken as error:
+            raise ExchangeRefused("seal-broken", str(error)) from None
+        try:
+            answer = ANSWER.decode(content)
+        except Malformed as error:
+            raise ExchangeRefused("malformed-answer", str(error)) from None
+        if answer.fields != asked.fields:
+            raise ExchangeRefused("receipt-mismatch", "the fields are not those asked for")
+        rows += len(answer.rows)
+        size += len(content)
+    if (rows, size) != (receipt.rows, receipt.size_bytes):
+        raise ExchangeRefused("receipt-mismatch", "rows or bytes differ from the receipt")
+    return answer if result.count == 1 else None
+
+
+def _kept_of(
+    asked: ExchangeRequest, wanted: Wanted, head: ReleaseHead, case_blinding: bytes
+) -> Mapping[str, Any]:
+    """What the consumer keeps of an exchange: whatever opens its receipt's commitments."""
+    return {
+        "side": "consumer",
+        "grant": asked.grant_id.hex(),
+        "receipt_record": head.receipt_record.hex(),
+        "request_blinding": asked.request_blinding.hex(),
+        "response_blinding": head.response_blinding.hex(),
+        "case": wanted.case,
+        "case_blinding": case_blinding.hex(),
+        "query": wanted.query,
+        "fields": list(asked.fields),
+    }
 
 
 __all__ = ["Consumer", "ExchangeRefused", "Received", "Wanted"]

@@ -7,13 +7,17 @@ voided before the end, that stands; otherwise its receipt is voided, with what w
 counted as nothing.
 """
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from contracts.exchanges import Acknowledgement, Key, Receipt, Void, parse_item
+from contracts.exchanges import Acknowledgement, Item, Key, Receipt, Void, parse_item
+from contracts.registry import CONTRACTS
 from ledger import store_keys
 from ledger.attachments import parse_items
 from ledger.blocks import parse_any_leaf
+from ledger.errors import Malformed
 from ledger.records import Record, RecordLeaf, parse_leaf
 from ledger.types import Height, LeafIndex
 from node.ports import StoreReader
@@ -38,21 +42,39 @@ def receipts_to_void(
     since = min(each.since_height for each in unfinished.values())
     found: dict[bytes, bytes] = {}
     sealed: set[bytes] = set()
-    for record in _exchange_records(reader, since_height=since):
-        assert record.attached is not None
-        for data in parse_items(record.attached):
-            item = parse_item(data)
-            if isinstance(item, Receipt) and record.header.department == department:
-                if item.exchange_id in unfinished:
-                    found[item.exchange_id] = record.record_id
-                    if item.key_commitment is not None:
-                        sealed.add(item.exchange_id)
-            elif isinstance(item, Acknowledgement):
-                if item.exchange_id not in sealed:
-                    found.pop(item.exchange_id, None)
-            elif isinstance(item, Key | Void) and record.header.department == department:
-                found.pop(item.exchange_id, None)
+    for record, grant_id, item in _exchange_items(reader, since_height=since):
+        under_way = unfinished.get(item.exchange_id)
+        if under_way is None or under_way.grant_id != grant_id:
+            continue
+        if isinstance(item, Receipt) and record.header.department == department:
+            found[item.exchange_id] = record.record_id
+            if item.key_commitment is not None:
+                sealed.add(item.exchange_id)
+        elif isinstance(item, Acknowledgement):
+            named = found.get(item.exchange_id) == item.receipt_record
+            if named and item.exchange_id not in sealed:
+                del found[item.exchange_id]
+        elif isinstance(item, Key | Void) and record.header.department == department:
+            found.pop(item.exchange_id, None)
     return found
+
+
+def _exchange_items(
+    reader: StoreReader, *, since_height: int
+) -> Iterator[tuple[Record, bytes, Item]]:
+    """Items of exchanges' halves after a height, in order, each with its record and the grant of
+    its line, whose party the record's department is.
+
+    No contract reads what is attached, so that a member may attach anything under a grant of its
+    own: bytes that are no item are left out, and whoever asks compares the grant.
+    """
+    for record in _exchange_records(reader, since_height=since_height):
+        assert record.attached is not None
+        items = iter(parse_items(record.attached))
+        for line in CONTRACTS[record.header.kind].body.decode(bytes(record.header.body)).lines:
+            for data in itertools.islice(items, line.count):
+                with contextlib.suppress(Malformed):
+                    yield record, line.grant_id, parse_item(data)
 
 
 def _exchange_records(reader: StoreReader, *, since_height: int) -> Iterator[Record]:

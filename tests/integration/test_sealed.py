@@ -110,7 +110,7 @@ def test_a_consumer_that_does_not_acknowledge_gets_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scene(pair: Pair) -> None:
-        async def silent(asked: Any, head: Any) -> Any:
+        async def silent(*_: Any, **__: Any) -> Any:
             raise ExchangeRefused("not-acknowledged", "it goes away")
 
         monkeypatch.setattr(pair.consumer.consumer, "_acknowledge", silent)

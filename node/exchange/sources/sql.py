@@ -6,6 +6,7 @@ login should be able to read those columns and nothing else.
 """
 
 import operator
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from contracts.queries import Condition, Field, Query, to_native
+from ledger.recent import Recent
 from node.exchange.sources.port import (
     Row,
     Source,
@@ -33,6 +35,14 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+_NATIVE = ("decimal", "date", "timestamp")
+"""Types whose values travel as text and that PostgreSQL compares as its own."""
+
+STATEMENTS_MAX = 128
+"""Statements that are kept: one for each form of query, whatever its values."""
+
+_Form = tuple[tuple[Field, ...], tuple[tuple[Field, str], ...]]
 
 
 class SqlSource(Source):
@@ -72,6 +82,8 @@ class SqlSource(Source):
         self._table = table
         self._schema = schema
         self._columns = dict(columns or {})
+        self._preparing = threading.Lock()
+        self._statements: Recent[_Form, sqlalchemy.Select[Any]] = Recent(STATEMENTS_MAX)
 
     def stream(
         self,
@@ -83,11 +95,16 @@ class SqlSource(Source):
         timeout_s: float,
     ) -> Iterator[Row]:
         """See `port.Source.stream`."""
-        statement = self._select(fields, query)
+        statement = self._statement(fields, query)
+        values = {
+            _name(place): self._natives(condition)
+            for place, condition in enumerate(query.conditions)
+            if self._is_asked(condition)
+        }
         try:
             with self._engine.connect() as connection:
                 self._guard(connection, timeout_s)
-                found = connection.execution_options(yield_per=1_000).execute(statement)
+                found = connection.execution_options(yield_per=1_000).execute(statement, values)
                 yield from checked(fields, found, query=query)
         except exc.SQLAlchemyError as error:
             raise _translated(self.name, error) from None
@@ -97,6 +114,17 @@ class SqlSource(Source):
     def close(self) -> None:
         """Closes every connection."""
         self._engine.dispose()
+
+    def _statement(self, fields: Sequence[Field], query: Query) -> sqlalchemy.Select[Any]:
+        """The statement for a query of this form, its values left open."""
+        tests = tuple((condition.field, condition.operator) for condition in query.conditions)
+        form = (tuple(fields), tests)
+        with self._preparing:
+            statement = self._statements.get(form)
+            if statement is None:
+                statement = self._select(fields, query)
+                self._statements.put(form, statement)
+        return statement
 
     def _select(self, fields: Sequence[Field], query: Query) -> sqlalchemy.Select[Any]:
         """The needed columns of the rows that may match; `checked` filters what is left to it."""
@@ -109,30 +137,35 @@ class SqlSource(Source):
         )
         chosen = [table.c[names[field.name]] for field in columns]
         statement = sqlalchemy.select(*chosen).order_by(*chosen)
-        for condition in query.conditions:
-            clause = self._clause(table.c[names[condition.field.name]], condition)
-            if clause is not None:
-                statement = statement.where(clause)
+        for place, condition in enumerate(query.conditions):
+            if self._is_asked(condition):
+                column = table.c[names[condition.field.name]]
+                statement = statement.where(self._clause(column, condition, _name(place)))
         return statement
 
-    def _clause(self, column: Any, condition: Condition) -> Any:
-        """The condition for the database; None where only `checked` can judge it exactly.
+    def _is_asked(self, condition: Condition) -> bool:
+        """Whether the database judges the condition, and not `checked` alone.
 
         SQLite keeps decimals and times as whatever they were inserted as, so it is not asked.
         """
-        kind = condition.field.type
-        if kind in ("decimal", "date", "timestamp"):
-            if self._dialect == "sqlite":
-                return None
-            many = isinstance(condition.value, tuple)
-            values = condition.value if many else (condition.value,)
-            natives = [to_native(condition.field, value) for value in values]
-            return column.in_(natives) if many else _COMPARE[condition.operator](column, natives[0])
-        if kind == "text":
+        return self._dialect != "sqlite" or condition.field.type not in _NATIVE
+
+    def _clause(self, column: Any, condition: Condition, name: str) -> Any:
+        """The condition for the database, its value a parameter of this name."""
+        if condition.field.type == "text":
             column = column.collate("BINARY" if self._dialect == "sqlite" else "C")
         if condition.operator == "in":
-            return column.in_(condition.value)
-        return _COMPARE[condition.operator](column, condition.value)
+            return column.in_(sqlalchemy.bindparam(name, expanding=True))
+        return _COMPARE[condition.operator](column, sqlalchemy.bindparam(name))
+
+    def _natives(self, condition: Condition) -> Any:
+        """The condition's value as the database takes it."""
+        value = condition.value
+        if condition.field.type not in _NATIVE:
+            return list(value) if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return [to_native(condition.field, each) for each in value]
+        return to_native(condition.field, value)
 
     def _guard(self, connection: sqlalchemy.Connection, timeout_s: float) -> None:
         """Read-only, and only for so long."""
@@ -147,6 +180,11 @@ class SqlSource(Source):
         deadline = time.monotonic() + timeout_s
         driver: Any = connection.connection.driver_connection
         driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
+
+
+def _name(place: int) -> str:
+    """The parameter of a query's condition."""
+    return f"value_{place}"
 
 
 def _translated(name: str, error: exc.SQLAlchemyError) -> Exception:

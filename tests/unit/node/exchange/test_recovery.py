@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from builders import START_MS
+from builders import START_MS, Consortium
 from recorded import Recorder, dataset, grant_request, receipts
 
 from contracts import exchanges, grants
@@ -60,4 +60,45 @@ def test_only_receipts_neither_acknowledged_nor_voided_are_voided(recorder: Reco
     assert receipts_to_void(recorder.store, unfinished, department="housing") == {}
     later = {exchange_id(3): Unfinished(asked.record_id, recorder.replica.chain.tip.height)}
     assert receipts_to_void(recorder.store, later, department="health") == {}
+    recorder.close()
+
+
+def test_what_another_attaches_under_its_own_grant_decides_nothing(tmp_path: Path) -> None:
+    consortium = Consortium(("civil-affairs", "health", "housing"), voter_count=1)
+    recorder = Recorder(tmp_path / "data", consortium)
+    recorder.put(dataset(consortium, "health", "table"))
+    asked = grant_request(consortium, "housing", "health", "table")
+    others = grant_request(consortium, "civil-affairs", "health", "table")
+    for each in (asked, others):
+        recorder.put(each)
+        approve = grants.GrantApprove(each.record_id)
+        recorder.put(
+            consortium.record("health", "grant.approve", approve, created_ms=START_MS + 9_000)
+        )
+    unfinished = {exchange_id(1): Unfinished(asked.record_id, recorder.replica.chain.tip.height)}
+    batch = receipts(consortium, "health", asked.record_id, range(2))
+    recorder.put(batch)
+    recorder.put(receipts(consortium, "health", others.record_id, range(10, 12)))
+    foreign = encode(
+        exchanges.Acknowledgement(exchange_id(1), batch.record_id, bytes(32), bytes(32))
+    )
+    elsewhere = encode(exchanges.Acknowledgement(exchange_id(1), bytes(32), bytes(32), bytes(32)))
+    for department, under, item in (
+        ("civil-affairs", others, foreign),
+        ("civil-affairs", others, b"no item"),
+        ("housing", asked, elsewhere),
+    ):
+        line = exchanges.Line(under.record_id, 1, items_root([item]))
+        outcome = recorder.put(
+            consortium.record(
+                department,
+                "exchange.acknowledgements",
+                exchanges.Acknowledgements((line,)),
+                items=(item,),
+                created_ms=START_MS + 9_000,
+            )
+        )
+        assert isinstance(outcome, ports.Accepted), outcome
+    found = receipts_to_void(recorder.store, unfinished, department="health")
+    assert found == {exchange_id(1): batch.record_id}
     recorder.close()

@@ -64,6 +64,17 @@ def test_injected_text_is_only_a_value(tmp_path: Path, sqlite_source: SqlSource)
     assert len(read(sqlite_source, [AGE], {})) == 2
 
 
+def test_each_query_of_one_form_has_its_own_values(
+    tmp_path: Path, sqlite_source: SqlSource
+) -> None:
+    fill(tmp_path / "r.db", [("Anna", 1, None, None), ("Zoe", 2, None, None)])
+    for name, age in (("Anna", 1), ("Zoe", 2)):
+        assert read(sqlite_source, [AGE], {"where": {"name": name}}) == ((age,),)
+    for ages in ([1], [1, 2], [2, 3, 4]):
+        found = read(sqlite_source, [AGE], {"where": {"age": {"in": ages}}})
+        assert found == tuple((age,) for age in ages if age < 3)
+
+
 def test_more_rows_than_allowed_are_refused_whole(tmp_path: Path, sqlite_source: SqlSource) -> None:
     fill(tmp_path / "r.db", [("x", age, None, None) for age in range(3)])
     with pytest.raises(QueryRefused, match="more than 2 rows"):
@@ -174,6 +185,14 @@ def test_postgres_answers_with_values_in_their_form(postgres: str) -> None:
     try:
         rows = read(source, FIELDS, {"where": {"age": {"<": 2}, "name": "Anna"}})
         assert rows == (("Anna", 1, "9.50", "2026-01-02"),)
+        for where in (
+            {"age": {"in": [2, 2**40]}},
+            {"age": {">": 1, "<": 2**40}},
+            {"age": {"<": 3, ">": 1}},
+            {"name": {"in": ["Zoe", "Yves"]}},
+            {"amount": {"in": ["100.0"]}, "day": {"in": ["2026-03-04"]}},
+        ):
+            assert read(source, [AGE], {"where": where}) == ((2,),)
         with pytest.raises(SourceMisbehaved):
             read(source, [Field("other", "text")], {})
     finally:
