@@ -12,6 +12,8 @@ from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
 from cli.show import Failure, JsonOption, console, emit_json, unreadable
+from ledger.checkpoints import cosigner_name, from_note
+from ledger.notes import COSIGNATURE_TYPE, parse_note, verifier_key
 
 
 @click.command()
@@ -49,7 +51,18 @@ def export(target: str, genesis_path: Path, output: Path, url: str, token: str |
         raise Failure(str(error), error.remedy) from None
     except OSError as error:
         raise Failure(f"cannot write {output}: {error.strerror}", "Check the path.") from None
-    console.print(f"{output}: {count} files", markup=False)
+    console.print(f"{output}: {count} files, signed for transparency-log tools by", markup=False)
+    for key in _verifiers(output / "checkpoint"):
+        console.print(key, markup=False)
+
+
+def _verifiers(checkpoint: Path) -> list[str]:
+    """The verifier keys of the nodes whose cosignatures a checkpoint carries."""
+    entry, cosignatures = from_note(parse_note(checkpoint.read_bytes()))
+    return [
+        verifier_key(cosigner_name(entry.ledger_id, each.node_id), COSIGNATURE_TYPE, each.node_id)
+        for each in cosignatures
+    ]
 
 
 @click.command()

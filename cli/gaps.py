@@ -66,7 +66,8 @@ def _show(found: Reconciliation) -> None:
             f"  record {gap.record_id.hex()}, height {gap.height}",
         ):
             console.print(line, markup=False)
-    console.print(f"\n{len(found.gaps)} gaps" if found.gaps else "\nno gaps")
+    beside = " among what is held here" if found.unheld else ""
+    console.print(f"\n{len(found.gaps) or 'no'} gaps{beside}")
 
 
 def _as_json(target: str, found: Reconciliation) -> dict[str, Any]:

@@ -10,9 +10,14 @@ from ledger.errors import Malformed
 from ledger.notes import parse_note
 from ledger.tiles import TILE_WIDTH, entries_path, index_path, parse_entries
 
+_AGAIN = "Fetch the folder again, or let `concordat audit export` write another."
+
 
 class ExportSource:
-    """A folder that `concordat audit export` wrote. Use as a context manager."""
+    """A folder that `concordat audit export` wrote. Use as a context manager.
+
+    What its checkpoint counts has to be there: part of an export is no shorter ledger.
+    """
 
     whole = False
 
@@ -22,7 +27,7 @@ class ExportSource:
         try:
             checkpoint, _ = from_note(parse_note((folder / "checkpoint").read_bytes()))
         except (OSError, Malformed) as error:
-            raise Unreadable(f"{folder} is no export: its checkpoint: {error}") from None
+            raise Unreadable(f"{folder} is no export: its checkpoint: {error}", _AGAIN) from None
         self._size = checkpoint.tree_size
         self._bundle: tuple[int, list[bytes]] = (-1, [])
 
@@ -79,10 +84,15 @@ class ExportSource:
         data = self._read(entries_path(index=number, width=width))
         if data is None and width < TILE_WIDTH:
             data = self._read(entries_path(index=number))
+        if data is None:
+            name = entries_path(index=number, width=width)
+            raise Unreadable(f"{self._folder} is incomplete: it lacks {name}", _AGAIN)
         try:
-            found = [] if data is None else parse_entries(data)[:width]
+            found = parse_entries(data)[:width]
         except Malformed as error:
-            raise Unreadable(f"{self._folder}: {error}") from None
+            raise Unreadable(f"{self._folder}: {error}", _AGAIN) from None
+        if len(found) < width:
+            raise Unreadable(f"{self._folder}: {len(found)} of {width} leaves in a bundle", _AGAIN)
         self._bundle = (number, found)
         return found
 

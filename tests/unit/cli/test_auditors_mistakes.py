@@ -148,6 +148,23 @@ def test_every_command_says_what_a_target_is_that_it_cannot_read(
     told(reading(words, str(tmp_path / "none"), case), missing, name)
 
 
+@pytest.mark.parametrize("words", COMMANDS[1:], ids=lambda words: words[0])
+def test_part_of_an_export_is_said_to_be_one_and_not_read_as_a_shorter_ledger(
+    words: list[str], case: Case, tmp_path: Path
+) -> None:
+    part = tmp_path / "part"
+    assert case.audit("export", case.data, "-o", str(part)).exit_code == 0
+    bundle = next(path for path in (part / "tile" / "entries").rglob("*") if path.is_file())
+    whole = bundle.read_bytes()
+    again = "Fetch the folder again"
+    bundle.write_bytes(whole[: len(whole) // 2])
+    told(reading(words, str(part), case), "it ends within entry", again)
+    bundle.unlink()
+    told(reading(words, str(part), case), "is incomplete: it lacks tile/entries/", again)
+    done = reading(COMMANDS[0], str(part), case)
+    assert done.exit_code == 1 and "is incomplete: it lacks tile/entries/" in done.output
+
+
 @pytest.mark.parametrize("words", COMMANDS[:1] + COMMANDS[-2:-1], ids=lambda words: words[0])
 def test_what_a_node_refuses_is_said_with_the_reason(
     words: list[str], case: Case, node: str
