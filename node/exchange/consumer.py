@@ -207,7 +207,7 @@ class Consumer:
             grant_version=known.version,
             purpose=wanted.purpose,
             fields=wanted.fields or known.request.fields,
-            query=json.dumps(wanted.query, ensure_ascii=False, sort_keys=True).encode(),
+            query=query_bytes(wanted.query),
             request_blinding=secrets.token_bytes(32),
             case=commitment(
                 ledger_id, role="case", blinding=case_blinding, content=wanted.case.encode()
@@ -327,6 +327,12 @@ class Consumer:
         task.add_done_callback(self._tasks.discard)
 
 
+def query_bytes(query: dict[str, Any]) -> bytes:
+    """A query as it is sent; half a character in it is for the provider to refuse."""
+    text = json.dumps(query, ensure_ascii=False, sort_keys=True)
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _checked_content(asked: ExchangeRequest, receipt: Receipt, result: Result) -> Answer | None:
     """Each chunk is rows of the asked fields, as many as the receipt says; the answer, if it is
     one chunk. Blocking if the result is not small. Raises ExchangeRefused."""
@@ -367,4 +373,4 @@ def _kept_of(
     }
 
 
-__all__ = ["Consumer", "ExchangeRefused", "Received", "Wanted"]
+__all__ = ["Consumer", "ExchangeRefused", "Received", "Wanted", "query_bytes"]

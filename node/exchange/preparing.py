@@ -105,10 +105,7 @@ class Preparer:
                 working.add_done_callback(lambda done: _thrown_away(done, result))
 
     def _reading(self, asked: ExchangeRequest, known: Grant, offered: Dataset) -> _Reading:
-        """The granted columns of the department's source, and the subject's column beside.
-
-        A query may filter by granted fields and by the subject's: any other would reveal it.
-        """
+        """The granted columns of the department's source, and the subject's column beside."""
         source = self._sources.for_dataset(offered.offer.name)
         if source is None:
             raise RpcError("no-source", f"{offered.offer.name} has no source at this node")
@@ -116,19 +113,17 @@ class Preparer:
         names = list(asked.fields)
         if offered.subject_field is not None and offered.subject_field not in names:
             names.append(offered.subject_field)
-        may_filter = {*known.request.fields, offered.subject_field}
-        filterable = [Field(name, kind) for name, kind in offered.fields if name in may_filter]
         try:
-            query = parse_query(asked.query, filterable)
+            query = query_of(asked, known, offered)
         except QueryRefused as error:
             raise RpcError("query-refused", str(error)) from None
-        named = named_subjects(query, offered.subject_field)
-        if known.request.limits.subjects_named and named is None:
-            what = f"a condition = or in on {offered.subject_field}"
-            raise Denied(Refusal("subjects-not-named", what))
+        refusal = unnamed(query, known, offered)
+        if refusal is not None:
+            raise Denied(refusal)
         if offered.sealed and asked.seal_to is None:
             what = f"{offered.publisher}/{offered.offer.name} is sealed"
             raise Denied(Refusal("seal-required", what))
+        named = named_subjects(query, offered.subject_field)
         return _Reading(source, tuple(Field(name, types[name]) for name in names), query, named)
 
     def _pack(
@@ -276,6 +271,24 @@ def _thrown_away(done: "asyncio.Future[Prepared]", result: Result) -> None:
     if not done.cancelled():
         done.exception()
     result.discard()
+
+
+def query_of(asked: ExchangeRequest, known: Grant, offered: Dataset) -> Query:
+    """The query of a request. Raises QueryRefused.
+
+    It may filter by granted fields and by the subject's: any other would reveal it.
+    """
+    may_filter = {*known.request.fields, offered.subject_field}
+    filterable = [Field(name, kind) for name, kind in offered.fields if name in may_filter]
+    return parse_query(asked.query, filterable)
+
+
+def unnamed(query: Query, known: Grant, offered: Dataset) -> Refusal | None:
+    """Why a query that does not name its subjects is refused; None if it need not, or does."""
+    subject = offered.subject_field
+    if not known.request.limits.subjects_named or named_subjects(query, subject) is not None:
+        return None
+    return Refusal("subjects-not-named", f"a condition = or in on {subject}")
 
 
 def request_commitment(ledger_id: bytes, asked: ExchangeRequest) -> bytes:

@@ -5,10 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from contracts.catalog import dataset
 from contracts.exchanges import ExchangeRequest, admissible
 from contracts.grants import grant
+from contracts.queries import QueryRefused
 from contracts.refusals import REFUSALS
-from node.exchange.consumer import ExchangeRefused, Received, Wanted
+from node.exchange.consumer import ExchangeRefused, Received, Wanted, query_bytes
+from node.exchange.preparing import query_of, unnamed
 from node.exchange.spool import Discarded
 from node.http.access import App, ServiceDep, check_scope
 from node.http.models import ExchangeResult, ExchangeWanted, Hex32, Verdict
@@ -120,7 +123,7 @@ def _problem(error: ExchangeRefused) -> Problem:
 
 
 def _verdict(service: ServiceDep, wanted: ExchangeWanted, actor: str) -> Verdict:
-    """What the provider would say, by this node's copy of the ledger."""
+    """What the provider would say, by this node's copy of the ledger and the query's words."""
     view = service.node.view()
     known = grant(view, bytes.fromhex(wanted.grant_id))
     assert known is not None
@@ -135,12 +138,20 @@ def _verdict(service: ServiceDep, wanted: ExchangeWanted, actor: str) -> Verdict
         grant_version=known.version,
         purpose=wanted.purpose,
         fields=tuple(wanted.fields or known.request.fields),
-        query=b"{}",
+        query=query_bytes(wanted.query),
         request_blinding=bytes(32),
         case=bytes(32),
         created_ms=now_ms,
     )
     refusal = admissible(view, known, asked, provider=known.request.provider, time_ms=now_ms)
+    offered = dataset(view, known.request.provider, known.request.dataset)
+    if refusal is None and offered is not None:
+        try:
+            refusal = unnamed(query_of(asked, known, offered), known, offered)
+        except QueryRefused as error:
+            return Verdict(
+                allowed=False, code="query-refused", detail=str(error), remedy=error.remedy
+            )
     if refusal is None:
         return Verdict(allowed=True)
     remedy = REFUSALS[refusal.code].remedy

@@ -28,8 +28,11 @@ from ledger.types import LeafIndex
 from node.config import load_config
 from node.dev import YEAR_MS, _found, _put, _sample
 from node.exchange.consumer import ExchangeRefused, Wanted
+from node.http.exchanges import exchange
+from node.http.models import ExchangeWanted, Verdict
 from node.server import running
 from node.service import Service
+from node.tokens import Token
 
 PURPOSE = "dpv:ResearchAndDevelopment"
 ONE = {"id_number": "SYN-0001"}
@@ -80,6 +83,9 @@ TABLE = (
     Row("subjects-exhausted", limits=Limits(subjects_max=1), where=TWO),
 )
 
+DECIDED_BY_ROWS = ("rows-exhausted", "bytes-exhausted", "subjects-exhausted")
+"""What a dry run cannot foresee: it does not ask the provider."""
+
 
 class Bench:
     """Two nodes, and grants between them."""
@@ -90,6 +96,7 @@ class Bench:
         known = grant(provider.node.view(), plain)
         assert known is not None
         self.plain = known.request
+        self.plain_id = plain
         self.put = 0
 
     async def write(self, service: Service, kind: str, body: Format) -> bytes:
@@ -154,6 +161,22 @@ class Bench:
             return refused.code
         return None
 
+    async def foreseen(self, row: Row, grant_id: bytes) -> str | None:
+        """The code that a dry run at the consumer's node names; None if it would be served."""
+        await self.consumer.node.read_barrier(timeout_s=5.0)
+        wanted = ExchangeWanted(
+            grant_id=grant_id.hex(),
+            purpose=row.purpose,
+            case="case",
+            query={"where": row.where},
+            fields=None if row.fields is None else list(row.fields),
+        )
+        token = Token("tester", "app", "", 0)
+        verdict = await exchange(self.consumer, token, wanted, dry_run=True)
+        assert isinstance(verdict, Verdict)
+        assert verdict.allowed == (verdict.code is None)
+        return verdict.code
+
     def denials(self) -> list[tuple[bytes, str]]:
         """Every denial on the provider's ledger: grant and code."""
         store = self.provider.node.store
@@ -210,11 +233,23 @@ def test_every_refusal_of_the_table_has_its_code_and_is_recorded(tmp_path: Path)
             for _ in range(row.served):
                 assert await bench.ask(row, grant_id, plain=True) is None
             assert await bench.ask(row, grant_id) == row.code, row
+            by_rows = row.code in DECIDED_BY_ROWS
+            assert await bench.foreseen(row, grant_id) == (None if by_rows else row.code), row
             expected.append((grant_id, row.code))
         async for _ in bench.provider.node.events.heights(-1, certified=True):
             if len(bench.denials()) >= len(expected):
                 break
         assert sorted(bench.denials()) == sorted(expected)
+
+    run(tmp_path, scene)
+
+
+def test_a_dry_run_foresees_a_query_that_is_refused(tmp_path: Path) -> None:
+    async def scene(bench: Bench) -> None:
+        for where in ({"unknown": "x"}, {"id_number": 1}, {"name": "\ud800"}):
+            row = Row("query-refused", where=where)
+            assert await bench.ask(row, bench.plain_id) == row.code
+            assert await bench.foreseen(row, bench.plain_id) == row.code
 
     run(tmp_path, scene)
 
