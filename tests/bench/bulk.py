@@ -27,6 +27,9 @@ from node.http.batches import MSGPACK, RECORDS_MAX
 STREAM_RECEIPTS = 40_000
 """Receipts in one stream."""
 
+PROVIDER = 1
+"""Number of the department that provides under the grant of `granted`."""
+
 
 def signed_records(folder: Path, settings: Settings, primitives: Primitives) -> list[Figure]:
     """c: requests of 1,000 signed records, one client at each node."""
@@ -105,8 +108,16 @@ def granted(cluster: Nodes) -> str:
     return grant_id
 
 
+async def post_receipts(cluster: Nodes, grant_id: str, count: int) -> None:
+    """Adds at least so many bulk receipts, stream after stream."""
+    connection = cluster.connection(PROVIDER)
+    for _ in range(-(-count // STREAM_RECEIPTS)):
+        await post_stream(connection, stream(grant_id))
+    connection.close()
+
+
 async def _streams(cluster: Nodes, settings: Settings, grant_id: str) -> Figure:
-    connection = cluster.connection(1)
+    connection = cluster.connection(PROVIDER)
     streams = deque([stream(grant_id)])
 
     async def one(_number: int) -> int:

@@ -1,7 +1,8 @@
 """Workloads j and k: the same work on longer ledgers, and with more nodes.
 
 j: one cluster's ledger grows to the sizes of the settings, by requests of 1,000 signed records, and
-then by bulk receipts. At each size: 64 clients, reads by id, proofs, and how much a node holds.
+then by bulk receipts. At each size: 64 clients, reads by id, proofs, how much a node holds, and how
+long a follower's restart takes.
 k: one client and 64 clients at 3, 5 and 7 nodes, all of them voters.
 """
 
@@ -10,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench import bulk, records
+from bench import bulk, ledgers, records
 from bench.cluster import Nodes, nodes
 from bench.drive import Run, drive
 from bench.machine import Primitives
@@ -21,6 +22,9 @@ from ledger.records import parse_record
 from node.http.batches import RECORDS_MAX
 
 CLIENTS = 64
+
+RUNS = 3
+"""Counted runs at each size, at most: most of the time goes into growing."""
 
 
 def growth(folder: Path, settings: Settings, primitives: Primitives) -> list[Figure]:
@@ -33,13 +37,13 @@ def growth(folder: Path, settings: Settings, primitives: Primitives) -> list[Fig
         for size in settings.sizes:
             figures.append(asyncio.run(_fill(cluster, size - written)))
             written = size
-            figures += asyncio.run(_at(cluster, settings, primitives, f"{size:,} records"))
+            figures += _at(cluster, settings, primitives, f"{size:,} records")
         receipts = 0
         for size in settings.receipts:
             figures.append(asyncio.run(_fill_receipts(cluster, grant_id, size - receipts)))
             receipts = size
             what = f"{written:,} records and {size:,} receipts"
-            figures += asyncio.run(_at(cluster, settings, primitives, what))
+            figures += _at(cluster, settings, primitives, what)
     return figures
 
 
@@ -67,17 +71,23 @@ async def _fill(cluster: Nodes, count: int) -> Figure:
 
 
 async def _fill_receipts(cluster: Nodes, grant_id: str, count: int) -> Figure:
-    connection = cluster.connection(1)
     began = time.perf_counter()
-    for _ in range(-(-count // bulk.STREAM_RECEIPTS)):
-        await bulk.post_stream(connection, bulk.stream(grant_id))
+    await bulk.post_receipts(cluster, grant_id, count)
     seconds = time.perf_counter() - began
-    connection.close()
     run = Run(count, seconds, [seconds * 1e3])
     return Figure("j", f"adding {count:,} receipts", **summary([run]))
 
 
-async def _at(
+def _at(cluster: Nodes, settings: Settings, primitives: Primitives, what: str) -> list[Figure]:
+    settings = replace(settings, runs=min(settings.runs, RUNS))
+    found = asyncio.run(_used(cluster, settings, primitives, what))
+    leader = cluster.cluster.leader().name
+    follower = next(name for name in cluster.names if name != leader)
+    ready_s = ledgers.restarted(cluster, cluster.cluster[follower])
+    return [*found, ledgers.taken("j", f"{what}: restart", 1, ready_s)]
+
+
+async def _used(
     cluster: Nodes, settings: Settings, primitives: Primitives, what: str
 ) -> list[Figure]:
     held = f"{cluster.stored_bytes() / 1e6:,.0f} MB stored a node"

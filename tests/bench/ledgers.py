@@ -1,8 +1,9 @@
 """Workloads h and i: what a ledger's length costs.
 
 h: `verify_ledger` makes a ledger and verifies it; it prints its own lines. i: a node is stopped and
-started beside `ledger_records` records, and then again after the others wrote as many: until
-it is ready, and until it has what it missed. The rate of a restart is its inverse.
+started beside `ledger_records` signed records, and then again after the others wrote as many: until
+it is ready, and until it has what it missed. Then the same with ten times as many bulk receipts
+more. The rate of a restart is its inverse; that of catching up leaves out what the restart took.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.bulk import batch, post_batch
+from bench.bulk import PROVIDER, batch, granted, post_batch, post_receipts
 from bench.cluster import Nodes, nodes
 from bench.drive import Run
 from bench.machine import Primitives
@@ -23,7 +24,7 @@ from cli.demo.cluster import Department
 from node.http.batches import RECORDS_MAX
 
 CATCH_UP_S_MAX = 600.0
-POLL_S = 0.01
+POLL_S = 0.05
 
 
 def verification(_folder: Path, settings: Settings, _primitives: Primitives) -> list[Figure]:
@@ -38,23 +39,47 @@ def restarts(folder: Path, settings: Settings, _primitives: Primitives) -> list[
     """i: restart beside a ledger, and catching up with it."""
     with nodes(folder, settings) as cluster:
         publish(cluster)
+        grant_id = granted(cluster)
         leader = cluster.cluster.leader()
-        number = next(at for at, name in enumerate(cluster.names) if name != leader.name)
-        victim = cluster.cluster[cluster.names[number]]
-        others = [at for at in range(len(cluster.names)) if at != number]
-        asyncio.run(_write(cluster, others, settings.ledger_records))
-        _reaches(victim, _height(leader))
-        victim.stop()
-        ready_s = _timed(lambda: _start(cluster, victim))
-        victim.stop()
-        asyncio.run(_write(cluster, others, settings.ledger_records))
-        height = _height(leader)
-        caught_up_s = _timed(lambda: (_start(cluster, victim), _reaches(victim, height)))
-    size = f"{len(cluster.names)} nodes, {settings.ledger_records:,} records"
+        others = [at for at, name in enumerate(cluster.names) if name == leader.name]
+        others += [PROVIDER] if PROVIDER not in others else []
+        victim = next(each for at, each in enumerate(cluster.names) if at not in others)
+
+        def signed(count: int) -> None:
+            asyncio.run(_write(cluster, others, count))
+
+        def receipts(count: int) -> None:
+            asyncio.run(post_receipts(cluster, grant_id, count))
+
+        figures = _beside(cluster, victim, "signed records", signed, settings.ledger_records)
+        return figures + _beside(
+            cluster, victim, "receipts more", receipts, 10 * settings.ledger_records
+        )
+
+
+def _beside(
+    cluster: Nodes, name: str, what: str, write: Callable[[int], None], count: int
+) -> list[Figure]:
+    """A node's restart once `count` more are written, and again after as many in its absence."""
+    victim = cluster.cluster[name]
+    write(count)
+    ready_s = restarted(cluster, victim)
+    victim.stop()
+    write(count)
+    height = _height(cluster.cluster.leader())
+    caught_up_s = _timed(lambda: (_start(cluster, victim), _reaches(victim, height)))
+    size = f"{len(cluster.names)} nodes, {count:,} {what}"
     return [
-        _figure(f"restart, {size}", 1, ready_s),
-        _figure(f"catching up, {size}", settings.ledger_records, caught_up_s),
+        taken("i", f"restart, {size}", 1, ready_s),
+        taken("i", f"catching up, {size}", count, max(caught_up_s - ready_s, POLL_S)),
     ]
+
+
+def restarted(cluster: Nodes, node: Department) -> float:
+    """Seconds from a node's start until it is ready; it has all that there is before it stops."""
+    _reaches(node, _height(cluster.cluster.leader()))
+    node.stop()
+    return _timed(lambda: _start(cluster, node))
 
 
 async def _write(cluster: Nodes, clients: list[int], records: int) -> None:
@@ -89,5 +114,6 @@ def _timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _figure(setting: str, operations: int, seconds: float) -> Figure:
-    return Figure("i", setting, **summary([Run(operations, seconds, [seconds * 1e3])]))
+def taken(workload: str, setting: str, operations: int, seconds: float) -> Figure:
+    """A figure of one stretch of time."""
+    return Figure(workload, setting, **summary([Run(operations, seconds, [seconds * 1e3])]))
