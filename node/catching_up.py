@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from contracts.machine import Candidate
 from ledger.blocks import BlockHeader, VoterSets, block_hash, parse_block_header
 from ledger.certificates import Certificate, check_form, parse_certificate, required_sets
 from ledger.checkpoints import Checkpoint, contradict, cosignature_message
@@ -35,17 +36,21 @@ LEADERLESS_TICKS = 50
 ASK_AGAIN_TICKS = 20
 """Ticks without an answer after which another member is asked."""
 
-WAITING_BYTES_MAX = 8 * 1024 * 1024
+WAITING_BYTES_MAX = 2 * 1024 * 1024
 """Bytes of checked blocks that wait for execution before no more are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvedBlock:
-    """A block that a certificate proves. certificate: set if it is of this very block."""
+    """A block that a certificate proves. certificate: set if it is of this very block.
+
+    candidates: the records, parsed, with their leaves' hashes.
+    """
 
     header: BlockHeader
     header_bytes: bytes
     records: tuple[bytes, ...]
+    candidates: tuple[Candidate, ...]
     certificate: Certificate | None
 
 
@@ -266,9 +271,9 @@ def prove(
     for block in message.blocks:
         if end.voters != start.voters:
             raise Malformed("certified blocks", "voters change before the certificate's block")
-        header, end = _next(ledger_id, end, block)
+        header, candidates, end = _next(ledger_id, end, block)
         own = certificate if header.height == certificate.height else None
-        proved.append(ProvedBlock(header, block.header, block.records, own))
+        proved.append(ProvedBlock(header, block.header, block.records, candidates, own))
     if end.voters != start.voters and end.height != certificate.height:
         raise Malformed("certified blocks", "voters change before the certificate's block")
     if end.height == certificate.height and end.tree.size != certificate.tree_size:
@@ -285,8 +290,10 @@ def prove(
     return end, tuple(proved), certificate
 
 
-def _next(ledger_id: bytes, end: _End, block: ServedBlock) -> tuple[BlockHeader, _End]:
-    """The block's header, if it follows `end`, and the end after it."""
+def _next(
+    ledger_id: bytes, end: _End, block: ServedBlock
+) -> tuple[BlockHeader, tuple[Candidate, ...], _End]:
+    """The block's header and records, if it follows `end`, and the end after it."""
     header = parse_block_header(block.header)
     follows = (
         header.ledger_id == ledger_id
@@ -297,6 +304,11 @@ def _next(ledger_id: bytes, end: _End, block: ServedBlock) -> tuple[BlockHeader,
     )
     if not follows:
         raise Malformed("certified blocks", f"block {header.height} does not follow")
-    hashes = [leaf_hash(parse_record(raw).leaf_bytes) for raw in block.records]
+    records = [parse_record(raw) for raw in block.records]
+    hashes = [leaf_hash(record.leaf_bytes) for record in records]
+    candidates = tuple(
+        Candidate(record, "", signature_valid=False, leaf_hash=hashed)
+        for record, hashed in zip(records, hashes, strict=True)
+    )
     tree = end.tree.extend((*hashes, leaf_hash(block.header)))
-    return header, _End(header.height, block_hash(block.header), tree, header.voters)
+    return header, candidates, _End(header.height, block_hash(block.header), tree, header.voters)

@@ -125,6 +125,11 @@ class Intake:
         """Has the signatures of these records checked, unless that has happened."""
         self._ask(self._verification.prepare(raws))
 
+    def adopt(self, raws: Sequence[bytes], parsed: Sequence[Candidate]) -> None:
+        """The same for records that have been parsed elsewhere."""
+        for raw, known in zip(raws, parsed, strict=True):
+            self._ask(self._verification.adopt(raw, known))
+
     def _ask(self, jobs: Sequence[tuple[bytes, ports.SignatureJob]]) -> None:
         self._to_check += jobs
 

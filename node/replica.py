@@ -534,7 +534,7 @@ class Replica:
             self._end(Standing.CONTRADICTED, "a certificate contradicts this node's ledger")
             return
         for block in found:
-            self._intake.prepare(block.records)
+            self._intake.adopt(block.records, block.candidates)
 
     def _show_certificate(self, peer: NodeId, height: Height) -> None:
         kept = self._store.get(store_keys.certificate_key(height))

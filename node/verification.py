@@ -8,6 +8,8 @@ is known is kept in order of arrival, up to a limit; whatever was dropped is che
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from contracts.machine import Candidate, candidate
 from node.ports import SignatureJob
 
@@ -53,9 +55,7 @@ class Verification:
         """A job's outcome."""
         known = self._known.get(raw)
         if known is not None:
-            known.candidate = Candidate(
-                known.candidate.record, known.candidate.fault, signature_valid=valid
-            )
+            known.candidate = msgspec.structs.replace(known.candidate, signature_valid=valid)
             known.checked = True
 
     def checked(self, raw: bytes) -> Candidate | None:
