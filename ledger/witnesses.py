@@ -196,12 +196,10 @@ def _short(text: str) -> bytes:
 
 
 def _size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or str(int(text[:20])) != text:
+    plain = text.isascii() and text.isdigit() and len(text) < 20 and text == str(int(text))
+    if not plain or int(text) >= 2**63:
         raise Malformed("checkpoint", f"{text[:40]!r} is no size")
-    size = int(text)
-    if size >= 2**63:
-        raise Malformed("checkpoint", f"{text[:40]!r} is no size")
-    return size
+    return int(text)
 
 
 def _hash(text: str) -> bytes:

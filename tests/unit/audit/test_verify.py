@@ -278,6 +278,11 @@ def test_the_last_checkpoint_seen_has_to_be_continued(store: Memory, genesis: Ge
     assert [f.code for f in audited(store, genesis, other).findings] == ["ledger-forked"]
 
 
+def test_a_source_that_fails_says_what_to_do_now() -> None:
+    assert Unreadable("the disk is gone").remedy == Unreadable.remedy
+    assert Unreadable("the disk is gone", "Mend it.").remedy == "Mend it."
+
+
 def test_a_source_that_fails_is_a_finding(store: Memory, genesis: GenesisFile) -> None:
     class Failing(Memory):
         def get(self, key: bytes) -> bytes | None:
