@@ -14,7 +14,7 @@ from ledger.state_proofs import (
     check_presence,
     parse_state_proof,
 )
-from ledger.state_tree import StateTree, _by_half_byte, parse_page
+from ledger.state_tree import StateTree, parse_page
 
 
 def definition(hashed: dict[bytes, bytes], depth: int = 0) -> bytes:
@@ -202,10 +202,3 @@ def test_a_page_that_was_read_or_made_is_not_read_again() -> None:
             tree.prove(key)
         kept.pages.update(tree.update({b"7": b"another"}).pages)
     assert sorted(read) == sorted(set(read))
-
-
-def test_leaves_of_one_slot_go_into_it_together() -> None:
-    first, second, third = (bytes([byte]) * 64 for byte in (0x11, 0x12, 0x21))
-    assert _by_half_byte([first, second, third], 0) == [(1, [first, second]), (2, [third])]
-    assert _by_half_byte([first, second], 1) == [(1, [first]), (2, [second])]
-    assert _by_half_byte([third], 1) == [(1, [third])]
