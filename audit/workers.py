@@ -5,11 +5,13 @@ comes back is a hundred times smaller.
 """
 
 import gc
+import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from threading import local
 from typing import Any
 
@@ -22,7 +24,6 @@ from audit.segments import (
     parse_judged,
     segment_bytes,
 )
-from audit.verify import Unreadable
 
 SEGMENTS_ALONE = 4
 """So many segments are judged in this process before others are started."""
@@ -32,7 +33,23 @@ GARBAGE_ALLOCATIONS = 50_000
 goes by itself, so to look after every 700, as is usual, finds nothing and takes 1 µs a record."""
 
 CLUSTER_TIMEOUT_S = 20.0
-"""How long a cluster's scheduler may take to answer at first."""
+"""How long a cluster's scheduler, and its first worker, may take to answer at first."""
+
+CLUSTER_PAUSE_S = 10.0
+"""How long a segment is waited for before it is asked whether any worker is left."""
+
+_CLUSTER_REMEDY = (
+    "Start the scheduler and workers with this release, or leave --dask out: "
+    "all cores of this machine are used then."
+)
+
+
+class Unjudged(Exception):
+    """Who should judge segments cannot; nothing is said about the ledger. remedy: what to do."""
+
+    def __init__(self, text: str, remedy: str) -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 class Cores:
@@ -83,7 +100,10 @@ class Cores:
         except OSError:
             judged = None
         if judged is None:
-            raise Unreadable("a judging process ended: out of memory, perhaps")
+            raise Unjudged(
+                "a judging process ended: out of memory, perhaps",
+                "Free some memory, or let the command run on fewer cores (`taskset`).",
+            )
         return judged
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -104,18 +124,35 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
-        """address: of the scheduler, `tcp://host:port`. Raises Unreadable."""
+        """address: of the scheduler, `tcp://host:port`. Raises Unjudged."""
         try:
             import distributed
         except ImportError:
-            raise Unreadable(
-                "Dask is not installed here: install concordat-ledger[dask], or leave --dask out"
+            raise Unjudged(
+                "Dask is not installed here", "Install concordat-ledger[dask], or leave --dask out."
             ) from None
+        if not re.fullmatch(r"(tcp|tls)://\S+:[0-9]{1,5}", address):
+            raise Unjudged(f"{address} is no scheduler's address", "Write tcp://HOST:PORT.")
+        self._address = address
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        self._lost: tuple[type[BaseException], ...] = (
+            *(OSError, CancelledError, ImportError, AttributeError),
+            distributed.scheduler.KilledWorker,
+        )
         try:
             client: Any = distributed.Client
             self._client: Any = client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise Unreadable(f"no Dask scheduler answers at {address}: {error}") from None
+            raise Unjudged(
+                f"no Dask scheduler answers at {address}: {error}", _CLUSTER_REMEDY
+            ) from None
+        try:
+            self._client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
+        except TimeoutError:
+            self._client.close()
+            raise Unjudged(
+                f"the Dask scheduler at {address} has no worker", _CLUSTER_REMEDY
+            ) from None
 
     def __enter__(self) -> "Cluster":
         return self
@@ -126,4 +163,24 @@ class Cluster:
     def __call__(self, segment: Segment) -> Callable[[], Judged]:
         """Starts to judge a segment."""
         started = self._client.submit(judge_bytes, segment_bytes(segment), pure=False)
-        return lambda: parse_judged(started.result())
+        return lambda: parse_judged(self._result(started))
+
+    def _result(self, started: Any) -> bytes:
+        """What a worker found. Raises Unjudged if nobody is left who could find it."""
+        try:
+            while True:
+                try:
+                    found: bytes = started.result(timeout=CLUSTER_PAUSE_S)
+                except TimeoutError:
+                    if not self._client.nthreads():
+                        raise Unjudged(
+                            f"no worker of the Dask cluster at {self._address} is left",
+                            _CLUSTER_REMEDY,
+                        ) from None
+                else:
+                    return found
+        except self._lost as error:
+            raise Unjudged(
+                f"the Dask cluster at {self._address} failed: {error or type(error).__name__}",
+                _CLUSTER_REMEDY,
+            ) from None

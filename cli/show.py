@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audit.verify import Unreachable, Unreadable
+from audit.workers import Unjudged
 from ledger.errors import LedgerError
 
 JsonOption = click.option("--json", "as_json", is_flag=True, help="One JSON value instead.")
@@ -56,7 +57,7 @@ class Guarded(click.Group):
             return super().invoke(ctx)
         except Unreadable as error:
             raise unreadable(error) from None
-        except LedgerError as error:
+        except (LedgerError, Unjudged) as error:
             raise Failure(str(error), error.remedy) from None
         except (duckdb.Error, plyvel.Error) as error:
             raise Failure(f"a temporary store fails: {error}", _ABOUT_FILES) from None

@@ -12,8 +12,8 @@ from recorded import dataset, grant_request, receipts
 from audit import workers
 from audit.reading import SEGMENT_BYTES_MAX, judged_segments
 from audit.segments import Judge, judge_at_once
-from audit.verify import Audit, Report, Unreadable
-from audit.workers import Cluster, Cores
+from audit.verify import Audit, Report
+from audit.workers import Cluster, Cores, Unjudged
 from contracts.exchanges import ReceiptLine, Receipts
 from contracts.grants import GrantApprove
 from ledger import store_keys
@@ -87,13 +87,15 @@ def test_a_process_that_ends_is_said(branch: Branch) -> None:
     with Cores(1) as judge:
         judge(next(segment for segment, _ in judged_segments(branch, judge_at_once)))()
         judge._started[0].kill()
-        report = audited(branch, judge)
-    assert [finding.code for finding in report.findings] == ["store-unreadable"]
+        with pytest.raises(Unjudged, match="a judging process ended"):
+            audited(branch, judge)
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.filterwarnings("default")
-def test_a_dask_cluster_finds_what_one_function_finds(branch: Branch) -> None:
+def test_a_dask_cluster_finds_what_one_function_finds(
+    branch: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if importlib.util.find_spec("distributed") is None:
         assert os.environ.get("CI") != "true", "Dask is locked for development"
         pytest.skip("Dask is not installed")
@@ -113,6 +115,13 @@ def test_a_dask_cluster_finds_what_one_function_finds(branch: Branch) -> None:
     ):
         assert audited(branch, judge).holds
         assert audited(bad, judge) == audited(bad, judge_at_once)
+        monkeypatch.setattr(workers, "CLUSTER_PAUSE_S", 0.1)
+        monkeypatch.setattr(workers, "CLUSTER_TIMEOUT_S", 0.3)
+        cluster.scale(0)
+        with pytest.raises(Unjudged, match=r"no worker of the Dask cluster at .* is left"):
+            audited(branch, judge)
+        with pytest.raises(Unjudged, match="has no worker"):
+            Cluster(cluster.scheduler_address)
 
 
 def test_a_small_ledger_starts_no_processes(branch: Branch) -> None:
@@ -126,14 +135,17 @@ def test_a_cluster_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch)
         assert os.environ.get("CI") != "true", "Dask is locked for development"
         pytest.skip("Dask is not installed")
     monkeypatch.setattr(workers, "CLUSTER_TIMEOUT_S", 0.3)
-    with pytest.raises(Unreadable, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(Unjudged, match="host is no scheduler's address"):
+        Cluster("host")
+    with pytest.raises(Unjudged, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
         Cluster("tcp://127.0.0.1:9")
 
 
 def test_lacking_dask_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
-    with pytest.raises(Unreadable, match=r"concordat-ledger\[dask\]"):
+    with pytest.raises(Unjudged, match="Dask is not installed here") as caught:
         Cluster("tcp://127.0.0.1:9")
+    assert "concordat-ledger[dask]" in caught.value.remedy
 
 
 def test_a_segment_ends_where_it_holds_enough_bytes(branch: Branch) -> None:
