@@ -8,7 +8,7 @@ not go out in time, or not all of it, is voided.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ from node.exchange.answers import KEY_WANTED, RESUME, ReleaseHead
 from node.exchange.batching import Batcher, Placed
 from node.exchange.finding import certified_place, items_at
 from node.exchange.preparing import Denied, Prepared, Preparer, request_commitment
-from node.exchange.recovery import receipts_to_void
+from node.exchange.recovery import Unfinished, judged
 from node.exchange.release import Endings, Moment, Release, Stop
 from node.exchange.sources.registry import Sources
 from node.exchange.spool import Spool
@@ -69,6 +69,9 @@ CATCH_UP_S = 1.0
 
 LINGERING_MAX = 16
 """Large results that are kept until their window closes, in case the line breaks at the end."""
+
+RECOVER_PAUSE_S = 1.0
+"""Between two looks for receipts of exchanges that a restart interrupted, in seconds."""
 
 log = structlog.get_logger("concordat.exchange")
 
@@ -367,9 +370,7 @@ class Provider:
         if len(self._lingering) >= LINGERING_MAX:
             self._lingering.pop(next(iter(self._lingering))).prepared.result.discard()
         self._lingering[exchange_id] = opened
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._left_s(opened.release)):
-                await self._stopping.wait()
+        await self._stops_within(self._left_s(opened.release))
         if self._lingering.pop(exchange_id, None) is not None:
             opened.prepared.result.discard()
 
@@ -401,39 +402,48 @@ class Provider:
     # Release.
 
     async def _release(self, opened: _Open, *, start: int) -> AsyncIterator[Part]:
-        """The head and the chunks from `start` on, as long as each may go (P2)."""
+        """The head and the chunks from `start` on, as long as each may go (P2).
+
+        The head goes with the first of them, or not at all.
+        """
         placed = await asyncio.shield(opened.placed)
         prepared, result = opened.prepared, opened.prepared.result
-        head = ReleaseHead(
-            placed.record.record_id,
-            encode(prepared.receipt),
-            prepared.blinding,
-            tuple(result.sealed_hashes if opened.sealed else result.hashes),
-            prepared.next_offset,
+        head = encode(
+            ReleaseHead(
+                placed.record.record_id,
+                encode(prepared.receipt),
+                prepared.blinding,
+                tuple(result.sealed_hashes if opened.sealed else result.hashes),
+                prepared.next_offset,
+            )
         )
-        yield self._leaving(opened, encode(head), size_bytes=0)
-        for number in range(start, prepared.result.count):
+        if start == result.count:
+            yield self._leaving(opened, head, size_bytes=0)
+        for number in range(start, result.count):
             stop = opened.release.stopped
             if stop is not None:
                 raise RpcError(stop.code, stop.detail)
             chunk = result.sealed_chunk(number) if opened.sealed else result.chunk(number)
             again = number < opened.sent
             size = 0 if again or opened.sealed else len(chunk)
-            yield self._leaving(opened, chunk, size_bytes=size)
+            together = (head, chunk) if number == start else (chunk,)
+            yield self._leaving(opened, *together, size_bytes=size)
             if not again:
                 opened.sent = number + 1
         if opened.complete:
             opened.over.set()
 
-    def _leaving(self, opened: _Open, chunk: bytes, *, size_bytes: int) -> Callable[[], bytes]:
-        """A chunk that is let through, or not, in the turn in which it is written."""
+    def _leaving(
+        self, opened: _Open, *chunks: bytes, size_bytes: int
+    ) -> Callable[[], Sequence[bytes]]:
+        """Chunks that are let through, or not, in the turn in which they are written."""
 
-        def take() -> bytes:
+        def take() -> Sequence[bytes]:
             stop = opened.release.take(size_bytes, self._moment(), self.endings)
             if stop is not None:
                 opened.over.set()
                 raise RpcError(stop.code, stop.detail)
-            return chunk
+            return chunks
 
         return take
 
@@ -472,14 +482,39 @@ class Provider:
     def recover(self) -> None:
         """Voids what was certified and not known to be released when this node ended."""
         unfinished, self._unfinished = self._unfinished, {}
-        found = receipts_to_void(self._node.store, unfinished, department=self._node.department)
-        for exchange_id, under_way in unfinished.items():
-            record_id = found.get(exchange_id)
-            if record_id is None:
-                self._vault.end(exchange_id)
-            else:
+        if unfinished:
+            self._spawn(self._recover(unfinished))
+
+    async def _recover(self, unfinished: dict[bytes, Unfinished]) -> None:
+        """Until each exchange is known to be over, or its receipt can be in no block any more."""
+        last_ms = self._node.clock.now_ms() + VALID_MS
+        # What was acknowledged while this node was down is not to be voided.
+        while await self._node.read_barrier(timeout_s=CATCH_UP_S) is None:
+            if await self._stops_within(RECOVER_PAUSE_S):
+                return
+        while unfinished and not self._stopping.is_set():
+            height = self._node.events.height
+            found = judged(self._node.store, unfinished, department=self._node.department)
+            for exchange_id, record_id in found.to_void.items():
                 void = Void(exchange_id, record_id, 0, "the provider's node restarted")
-                self._spawn(self._record_void(under_way.grant_id, void))
+                self._spawn(self._record_void(unfinished[exchange_id].grant_id, void))
+            late = self._node.clock.now_ms() > last_ms
+            for exchange_id in unfinished:
+                if exchange_id not in found.to_void and (late or exchange_id not in found.unseen):
+                    self._vault.end(exchange_id)
+            unfinished = {
+                exchange_id: Unfinished(unfinished[exchange_id].grant_id, height)
+                for exchange_id in found.unseen
+                if not late
+            }
+            await self._stops_within(RECOVER_PAUSE_S)
+
+    async def _stops_within(self, seconds: float) -> bool:
+        """Waits so long, or until the node stops; whether it does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
     # Denials.
 

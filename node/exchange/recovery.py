@@ -1,16 +1,18 @@
 """After a restart: exchanges whose release was under way when the provider's node ended.
 
 A restart closes every release window (promise P2). An exchange that was prepared and is not known
-to be finished is looked up in the ledger from the height at which it was prepared: no receipt,
-nothing to do; acknowledged by its consumer (of what was sealed: its key handed over), it arrived;
-voided before the end, that stands; otherwise its receipt is voided, with what went out unknown and
-counted as nothing.
+to be finished is looked up in the ledger from the height at which it was prepared. No receipt: it
+is looked for on until none can come any more, for the record may have been on its way, or in a
+block that this node does not hold yet. Acknowledged by its consumer (of what was sealed: its key
+handed over): it arrived. Voided before the end: that stands. Otherwise its receipt is voided, with
+what went out unknown and counted as nothing.
 """
 
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.exchanges import Acknowledgement, Item, Key, Receipt, Void, parse_item
 from contracts.registry import CONTRACTS
@@ -33,14 +35,23 @@ class Unfinished:
     since_height: int
 
 
-def receipts_to_void(
+class Judged(NamedTuple):
+    """to_void: exchange id to the record of its receipt, for those neither acknowledged nor voided.
+    unseen: exchanges without a receipt so far."""
+
+    to_void: dict[bytes, bytes]
+    unseen: tuple[bytes, ...]
+
+
+def judged(
     reader: StoreReader, unfinished: Mapping[bytes, Unfinished], *, department: str
-) -> dict[bytes, bytes]:
-    """Exchange id to the record of its receipt, for those neither acknowledged nor voided."""
+) -> Judged:
+    """What the ledger, as far as this node holds it, says of exchanges that were under way."""
     if not unfinished:
-        return {}
+        return Judged({}, ())
     since = min(each.since_height for each in unfinished.values())
     found: dict[bytes, bytes] = {}
+    seen: set[bytes] = set()
     sealed: set[bytes] = set()
     for record, grant_id, item in _exchange_items(reader, since_height=since):
         under_way = unfinished.get(item.exchange_id)
@@ -48,6 +59,7 @@ def receipts_to_void(
             continue
         if isinstance(item, Receipt) and record.header.department == department:
             found[item.exchange_id] = record.record_id
+            seen.add(item.exchange_id)
             if item.key_commitment is not None:
                 sealed.add(item.exchange_id)
         elif isinstance(item, Acknowledgement):
@@ -56,7 +68,7 @@ def receipts_to_void(
                 del found[item.exchange_id]
         elif isinstance(item, Key | Void) and record.header.department == department:
             found.pop(item.exchange_id, None)
-    return found
+    return Judged(found, tuple(each for each in unfinished if each not in seen))
 
 
 def _exchange_items(

@@ -10,7 +10,7 @@ others after ANSWER_CHUNKS_MAX of them, until it takes them or goes away.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
 from ledger.errors import Malformed
 from ledger.text import text_fault
@@ -33,9 +33,9 @@ from node.peers.frames import (
 ANSWER_CHUNKS_MAX = 16
 """Chunks of one answer that wait at the caller before the connection is read no further."""
 
-Part = bytes | Callable[[], bytes]
-"""A chunk of an answer, or what is asked for it in the very turn in which it is written; that
-raises RpcError if the chunk may not leave any more."""
+Part = bytes | Callable[[], Sequence[bytes]]
+"""A chunk of an answer, or what is asked for chunks in the very turn in which they are written,
+together; that raises RpcError if they may not leave any more."""
 
 RpcHandler = Callable[[bytes, bytes], AsyncIterator[Part]]
 """(sender's node id, body) -> chunks of the answer; raises RpcError to refuse."""
@@ -262,8 +262,9 @@ class RpcServer:
 
     async def _send_part(self, number: int, part: Part) -> None:
         async with self._sending:
-            data = part if isinstance(part, bytes) else part()
-            await self._write(frame_of(FrameType.CHUNK, Chunk(number, data)))
+            chunks = (part,) if isinstance(part, bytes) else part()
+            frames = [frame_of(FrameType.CHUNK, Chunk(number, chunk)) for chunk in chunks]
+            await self._write(b"".join(frames))
 
     async def _write(self, data: bytes) -> None:
         self._writer.write(data)

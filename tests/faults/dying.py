@@ -11,7 +11,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from node.exchange.consumer import Consumer
@@ -30,13 +30,13 @@ def _chunk() -> None:
     left = 0
 
     def leaving(
-        self: Provider, opened: Any, chunk: bytes, *, size_bytes: int
-    ) -> Callable[[], bytes]:
+        self: Provider, opened: Any, *chunks: bytes, size_bytes: int
+    ) -> Callable[[], Sequence[bytes]]:
         nonlocal left
         left += size_bytes > 0
         if left > CHUNKS:
             die()
-        return honest(self, opened, chunk, size_bytes=size_bytes)
+        return honest(self, opened, *chunks, size_bytes=size_bytes)
 
     Provider._leaving = leaving  # type: ignore[method-assign]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.demo.cluster import free_ports
-from contracts.exchanges import Void, parse_item
+from contracts.exchanges import Receipt, Void, parse_item
 from contracts.grants import grant
 from ledger import store_keys
 from ledger.attachments import parse_items
@@ -22,7 +22,10 @@ from ledger.types import LeafIndex
 from node.config import load_config
 from node.dev import _found, _sample
 from node.exchange.answers import ReleaseHead
+from node.exchange.batching import Right
 from node.exchange.consumer import ExchangeRefused, Received, Wanted
+from node.exchange.preparing import NO_SUBJECTS
+from node.exchange.recovery import Unfinished
 from node.peers.rpc import Part
 from node.runtime import StateView
 from node.server import running
@@ -123,7 +126,8 @@ def test_a_provider_cannot_hand_over_other_content_than_it_receipted(
 
         async def other(opened: Any, *, start: int) -> AsyncIterator[bytes]:
             async for part in honest(opened, start=start):
-                yield part().replace(b"Ada", b"Eve")
+                for chunk in part():
+                    yield chunk.replace(b"Ada", b"Eve")
 
         monkeypatch.setattr(provider, "_release", other)
         assert await pair.refused({"id_number": "SYN-0001"}) == "receipt-mismatch"
@@ -166,6 +170,37 @@ def test_nothing_goes_out_after_the_release_window_and_the_receipt_is_void(
         assert await pair.refused({"id_number": "SYN-0001"}) == "release-window-over"
         void = await pair.until_void()
         assert void.delivered_bytes == 0 and "window" in void.reason
+
+    run(tmp_path, scene)
+
+
+def test_a_receipt_that_is_certified_only_after_a_restart_is_void(tmp_path: Path) -> None:
+    async def scene(pair: Pair) -> None:
+        provider, view = pair.provider.provider, pair.provider.node.view()
+        known = grant(view, pair.grant_id)
+        assert known is not None
+        receipt = Receipt(
+            exchange_id=bytes([7] * 32),
+            request=bytes(32),
+            response=bytes(32),
+            case=bytes(32),
+            rows=1,
+            size_bytes=1,
+            subjects=0,
+            subjects_root=NO_SUBJECTS,
+            key_commitment=None,
+        )
+        height = pair.provider.node.events.height
+        provider._unfinished = {receipt.exchange_id: Unfinished(pair.grant_id, height)}
+        provider.recover()
+        await asyncio.sleep(0)
+        right = Right(known.version, known.request.purpose, known.request.legal_basis)
+        await provider._receipts.add(
+            pair.grant_id, encode(receipt), rows=1, size_bytes=1, right=right
+        )
+        void = await pair.until_void()
+        assert (void.exchange_id, void.delivered_bytes) == (receipt.exchange_id, 0)
+        assert "restarted" in void.reason
 
     run(tmp_path, scene)
 

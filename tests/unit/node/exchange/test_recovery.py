@@ -10,7 +10,7 @@ from contracts import exchanges, grants
 from ledger.attachments import items_root
 from ledger.codec import encode
 from node import ports
-from node.exchange.recovery import Unfinished, receipts_to_void
+from node.exchange.recovery import Unfinished, judged
 
 
 def exchange_id(number: int) -> bytes:
@@ -54,12 +54,12 @@ def test_only_receipts_neither_acknowledged_nor_voided_are_voided(recorder: Reco
     assert isinstance(outcome, ports.Accepted)
     under_way = Unfinished(asked.record_id, since)
     unfinished = {exchange_id(number): under_way for number in (1, 3, 4, 99)}
-    found = receipts_to_void(recorder.store, unfinished, department="health")
-    assert found == {exchange_id(3): batch.record_id}
-    assert receipts_to_void(recorder.store, {}, department="health") == {}
-    assert receipts_to_void(recorder.store, unfinished, department="housing") == {}
+    found = judged(recorder.store, unfinished, department="health")
+    assert found == ({exchange_id(3): batch.record_id}, (exchange_id(99),))
+    assert judged(recorder.store, {}, department="health") == ({}, ())
+    assert judged(recorder.store, unfinished, department="housing").to_void == {}
     later = {exchange_id(3): Unfinished(asked.record_id, recorder.replica.chain.tip.height)}
-    assert receipts_to_void(recorder.store, later, department="health") == {}
+    assert judged(recorder.store, later, department="health") == ({}, (exchange_id(3),))
     recorder.close()
 
 
@@ -99,6 +99,6 @@ def test_what_another_attaches_under_its_own_grant_decides_nothing(tmp_path: Pat
             )
         )
         assert isinstance(outcome, ports.Accepted), outcome
-    found = receipts_to_void(recorder.store, unfinished, department="health")
-    assert found == {exchange_id(1): batch.record_id}
+    found = judged(recorder.store, unfinished, department="health")
+    assert found == ({exchange_id(1): batch.record_id}, ())
     recorder.close()
