@@ -329,6 +329,7 @@ def files(trunk: Branch) -> dict[str, bytes]:
     made["proposals"] = evidence_file(
         [each for each in found if isinstance(each, TwoProposals)], genesis
     )
+    made["both"] = evidence_file(found, genesis)
     return made
 
 
@@ -336,6 +337,8 @@ def test_evidence_says_who_and_what(files: dict[str, bytes], trunk: Branch) -> N
     shown = {name: check_evidence(data, trunk.genesis) for name, data in files.items()}
     assert shown["sizes"].departments == shown["path"].departments == LIARS
     assert shown["proposals"].departments == ("civil-affairs",)
+    twice = [each.kind for each in shown["both"].accused if each.department == "civil-affairs"]
+    assert twice == ["checkpoints", "proposals"]
     for convicted in shown.values():
         assert all(entry.voter and entry.words for entry in convicted.accused)
         json.dumps(convicted.facts())

@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import msgspec
 import pytest
@@ -290,6 +291,37 @@ def test_a_node_that_joined_later_is_named_by_its_departments_own_word(
         if again != data:
             with pytest.raises(ProofRefused):
                 check_evidence(again, trunk.genesis)
+    refuses_admissions(json.loads(data), trunk)
+
+
+def refuses_admissions(content: Any, trunk: Branch) -> None:
+    """Each rule of the admissions in an evidence file refuses what breaks it, by its name."""
+    admission = content["admissions"][0]
+    unknown = "ff" * 32
+    renamed = [
+        each | {"node_id": unknown} if each["node_id"] == admission["node_id"] else each
+        for each in content["accused"]
+    ]
+    with pytest.raises(Malformed) as garbage:
+        admitted((b"\x00",), trunk.genesis)
+    order = "evidence: its admissions are not sorted, unique and of the accused"
+    for changes, why in (
+        ({"admissions": [admission, admission]}, order),
+        ({"admissions": [admission | {"node_id": "00" * 32}]}, order),
+        (
+            {"admissions": [admission | {"node_id": unknown}], "accused": sorted_by_id(renamed)},
+            f"evidence: an admission is not of node {unknown}",
+        ),
+        ({"admissions": [admission | {"leaves": ["AA=="]}]}, str(garbage.value)),
+    ):
+        compact = json.dumps(content | changes, separators=(",", ":")).encode()
+        with pytest.raises(ProofRefused) as caught:
+            check_evidence(msgspec.json.format(compact, indent=1) + b"\n", trunk.genesis)
+        assert str(caught.value) == why
+
+
+def sorted_by_id(accused: list[Any]) -> list[Any]:
+    return sorted(accused, key=lambda each: str(each["node_id"]))
 
 
 def test_a_majority_cannot_give_an_honest_department_a_node(trunk: Branch) -> None:
@@ -343,7 +375,12 @@ def test_a_department_that_joined_later_is_named_by_founders_word(trunk: Branch)
     (accused,) = [each for each in convicted.accused if each.vouched]
     assert accused.fingerprint == enrolment.fingerprint
     assert accused.vouched == ("civil-affairs", "health", "housing")
-    assert any(enrolment.fingerprint in sentence for sentence in accused.words)
+    assert accused.words[-2:] == (
+        f"The node came with the enrolment of fingerprint {enrolment.fingerprint}, which "
+        "civil-affairs, health, housing admitted as fisheries.",
+        "Compare it with fisheries by telephone: if it is not theirs, those who admitted it gave "
+        "it that name.",
+    )
     admission = json.loads(data)["admissions"][0]["leaves"]
     for leaves in (admission[:2], admission[:1], [*admission, admission[-1]], admission[::-1]):
         spoilt = json.loads(data)
