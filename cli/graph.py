@@ -11,6 +11,7 @@ import networkx as nx
 
 from audit import graph as graphs
 from audit.drawing import draw as draw_picture
+from audit.matrix import GRANTS_MAX, draw_matrix
 from audit.proofs.check import moment
 from audit.questions import Answer
 from audit.reach import Holding, Onward, Sharing, Sight, Stopped
@@ -36,8 +37,16 @@ def graph() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write: .svg, .graphml or .json; nothing is overwritten.",
 )
+@click.option("--every-grant", is_flag=True, help="An arrow for each grant, however many.")
 @node_options
-def draw(target: str, genesis_path: Path, output: Path, url: str, token: str | None) -> None:
+def draw(
+    target: str,
+    genesis_path: Path,
+    output: Path,
+    every_grant: bool,
+    url: str,
+    token: str | None,
+) -> None:
     """Draw the sharing graph of the ledger in TARGET, or write it for other tools.
 
     TARGET is a data directory or copy, an export, or a running node's URL; verify it first.
@@ -47,7 +56,9 @@ def draw(target: str, genesis_path: Path, output: Path, url: str, token: str | N
     sharing = Sharing(tables)
     match output.suffix:
         case ".svg":
-            data = draw_picture(sharing, title="Who shares what with whom", note=_of(tables))
+            arrows = every_grant or len(sharing.grants) <= GRANTS_MAX
+            picture = draw_picture if arrows else draw_matrix
+            data = picture(sharing, title="Who shares what with whom", note=_of(tables))
         case ".graphml":
             data = graphs.as_graphml(sharing)
         case ".json":

@@ -1,4 +1,4 @@
-"""`audit.reach`, `audit.graph`, `audit.drawing`: who can have seen what, worked out twice."""
+"""`audit.reach`, `graph`, `drawing` and `matrix`: who can have seen what, worked out twice."""
 
 import json
 import random
@@ -15,6 +15,7 @@ from sharing_network import Network, make_network
 from audit.drawing import draw
 from audit.forks import leaves
 from audit.graph import Cycle, as_graphml, cycles, providers, sharing_graph
+from audit.matrix import _short, draw_matrix
 from audit.reach import Sharing
 from audit.tables import Tables, make_tables
 from cli.main import main
@@ -263,7 +264,29 @@ def test_the_picture_draws_and_names_everything_and_is_always_the_same(sharing: 
         assert any(grant_id in title for title in titles)
 
 
-def test_the_commands_answer_from_a_directory(network: Network, tmp_path: Path) -> None:
+def test_the_picture_of_many_grants_counts_what_went_from_whom_to_whom(sharing: Sharing) -> None:
+    picture = draw_matrix(sharing, title="<Sharing> & more", note="of a test")
+    assert picture == draw_matrix(sharing, title="<Sharing> & more", note="of a test")
+    root = ElementTree.fromstring(picture)
+    told = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}title")]
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for grant_id, grant in sharing.grants.items():
+        pairs.setdefault((grant["provider"], grant["consumer"]), []).append(grant_id)
+    for (provider, consumer), ids in pairs.items():
+        standing = sum(sharing.stands(each) for each in ids)
+        exchanges = sum(sharing.grants[each]["exchanges"] for each in ids)
+        said = f"{len(ids)} grants, {standing} in force, {exchanges} exchanges"
+        assert f"{provider} to {consumer}: {said}" in told
+    assert len(told) == len(pairs) + 1
+    words = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"<Sharing> & more", "civil-affairs", "45"} <= set(words)
+    counts = {0: "0", 999: "999", 1_240: "1.2k", 48_900: "48k", 3_100_000: "3.1M"}
+    assert {count: _short(count) for count in counts} == counts
+
+
+def test_the_commands_answer_from_a_directory(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, genesis = write_store(network.branch, tmp_path / "data"), tmp_path / "genesis.json"
     genesis.write_bytes(network.branch.genesis.to_json())
     of = [str(folder), "--genesis", str(genesis)]
@@ -292,6 +315,12 @@ def test_the_commands_answer_from_a_directory(network: Network, tmp_path: Path) 
         done = run(main, ["audit", "graph", "draw", *of, "-o", str(output)])
         assert done.exit_code == 0, done.output
         assert output.stat().st_size > 1_000
+    monkeypatch.setattr("cli.graph.GRANTS_MAX", 1)
+    for name, more in (("table", ()), ("arrows", ("--every-grant",))):
+        output = tmp_path / f"{name}.svg"
+        assert run(main, ["audit", "graph", "draw", *of, "-o", str(output), *more]).exit_code == 0
+        same = output.read_bytes() == (tmp_path / "sharing.svg").read_bytes()
+        assert same == (name == "arrows")
     written = json.loads((tmp_path / "sharing.json").read_text(encoding="utf-8"))
     assert written["height"] == network.branch.checkpoint.height
     assert run(main, ["audit", "graph", "draw", *of, "-o", str(tmp_path / "x.gif")]).exit_code == 2
