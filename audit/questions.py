@@ -5,6 +5,7 @@ or in a file of its own; nothing is loaded or fetched.
 """
 
 import csv
+import errno
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -286,7 +287,8 @@ class Database:
         parameters: Mapping[str, str | int],
         stated: Mapping[str, str],
     ) -> None:
-        """A query's answer as a Parquet file; stated: its metadata. Raises Unanswerable."""
+        """A query's answer as a Parquet file; stated: its metadata. Raises OSError or
+        Unanswerable."""
         said = ", ".join(f"{name}: {_quoted(value)}" for name, value in stated.items())
         try:
             self._check_one(sql)
@@ -298,6 +300,8 @@ class Database:
                 f"COPY answer TO {_quoted(str(path))} (FORMAT parquet, KV_METADATA {{{said}}})"
             )
             self._db.execute("DROP TABLE answer")
+        except duckdb.IOException as error:
+            raise OSError(errno.EIO, str(error).partition("\n")[0], str(path)) from None
         except duckdb.Error as error:
             raise Unanswerable(str(error)) from None
 

@@ -50,7 +50,10 @@ def export(target: str, genesis_path: Path, output: Path, url: str, token: str |
     except Unexportable as error:
         raise Failure(str(error), error.remedy) from None
     except OSError as error:
-        raise Failure(f"cannot write {output}: {error.strerror}", "Check the path.") from None
+        raise Failure(
+            f"cannot write {output}: {error.strerror}",
+            "Check the path, and the space that is left; remove what has been written of it.",
+        ) from None
     console.print(f"{output}: {count} files, signed for transparency-log tools by", markup=False)
     for key in _verifiers(output / "checkpoint"):
         console.print(key, markup=False)

@@ -289,12 +289,18 @@ def show_convicted(convicted: Convicted) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Writes a file that is not there yet. Raises Failure."""
+    """Writes a file that is not there yet, whole or not at all. Raises Failure."""
+    made = False
     try:
         with path.open("xb") as file:
+            made = True
             file.write(data)
     except OSError as error:
-        raise Failure(f"cannot write {path}: {error.strerror}", "Check the path.") from None
+        if made:
+            path.unlink()
+        raise Failure(
+            f"cannot write {path}: {error.strerror}", "Check the path, and the space that is left."
+        ) from None
 
 
 def read_genesis(path: Path) -> GenesisFile:

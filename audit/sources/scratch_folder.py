@@ -40,7 +40,10 @@ class ScratchFolder:
             )
         except (plyvel.Error, OSError) as error:
             self._remove()
-            raise Unreadable(f"there is no scratch store in {folder}: {error}") from None
+            raise Unreadable(
+                f"there is no scratch store in {folder}: {error}",
+                "Check the path, who may read and write there, and the space that is left.",
+            ) from None
 
     def __enter__(self) -> "ScratchFolder":
         return self

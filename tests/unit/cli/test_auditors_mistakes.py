@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -216,6 +218,35 @@ def test_a_folder_that_nobody_may_read_is_said_to_be_so(case: Case, tmp_path: Pa
             os.seteuid(0)
         closed.chmod(0o700)
     told(done, "Permission denied", "Check the path, who may read and write there")
+
+
+def test_a_full_disk_is_said_and_leaves_no_part_of_a_file(case: Case, tmp_path: Path) -> None:
+    proof = tmp_path / "proof.json"
+    making = [sys.executable, "-c", FULL_DISK, *("audit", "prove", "datasets", "health", case.data)]
+    done = subprocess.run(
+        [*making, "--genesis", case.genesis, "-o", str(proof)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1 and f"cannot write {proof}: File too large" in done.stderr
+    assert "the space that is left" in done.stderr and not proof.exists()
+
+
+FULL_DISK = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import cli.proofs
+write = cli.proofs.write_new
+def limited(path, data):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    write(path, data)
+cli.proofs.write_new = limited
+from cli.main import main
+main()
+"""
+"""A command whose process may write a file of 100 bytes at most, from its output on."""
 
 
 def test_what_cannot_be_written_is_said_and_what_is_there_is_kept(case: Case) -> None:
