@@ -109,9 +109,13 @@ class Execution:
         return self.has_room and len(self.backlog) < SIGN_BACKLOG_MAX
 
     def arrived(self, appended: Iterable[Entry]) -> None:
-        """Entries came from the leader; those that are soon executed are checked from now on."""
+        """Entries came from the leader; those that are soon executed are checked from now on.
+
+        One that is executed already came again: nobody would forget what was parsed for it.
+        """
+        tip = self._chain.tip.height
         for entry in appended:
-            if entry.index <= self._chain.tip.height + NEAR_ENTRIES:
+            if tip < entry.index <= tip + NEAR_ENTRIES:
                 # One that is no entry is refused by consensus, with the same parser.
                 with suppress(Malformed):
                     self._intake.prepare(entries.parse_entry(entry.data).records)
