@@ -29,6 +29,6 @@ class Context(msgspec.Struct, frozen=True, gc=False):
 
     def setting(self, name: str) -> int:
         """A consortium setting's value; genesis sets each of them."""
-        value = self.state.get(setting_key(name))
+        value = self.state.number(setting_key(name))
         assert value is not None, f"genesis sets {name}"
-        return int.from_bytes(value, "big")
+        return value

@@ -59,53 +59,117 @@ class View(Protocol):
         """The value at `key`, or None."""
 
 
+class _Growing:
+    """A list while a block appends to it; its head is hashed when somebody asks.
+
+    base: the head before the block. added: the block's items so far.
+    Invariant: `_head` is the head after the first `_hashed` of them.
+    """
+
+    __slots__ = ("_hashed", "_head", "added", "base")
+
+    def __init__(self, base: ListHead) -> None:
+        self.base = self._head = base
+        self.added: list[bytes] = []
+        self._hashed = 0
+
+    def head(self) -> ListHead:
+        """The head after all of them."""
+        if self._hashed < len(self.added):
+            self._head = self._head.append(self.added[self._hashed :])
+            self._hashed = len(self.added)
+        return self._head
+
+    def take_back(self) -> None:
+        """The newest item never was."""
+        self.added.pop()
+        if self._hashed > len(self.added):
+            self._head, self._hashed = self.base, 0
+
+
+_ABSENT = object()
+"""Known to have no value."""
+
+
 class Overlay:
     """Writes over a view, record by record: `begin` starts one, `keep` or `drop` ends it.
 
-    writes: values by key. items: (list key, number, item) appended to growing lists, in order.
-    Invariant: `_decoded` has nothing but what the newest value at its key decodes to.
+    items: (list key, number, item) appended to growing lists, in order.
+    Invariants: `_decoded` has nothing but what the newest value at its key decodes to, or that
+    there is none. The heads of the lists in `_stale` are not in `_writes` as they are now.
     """
 
-    __slots__ = ("_before", "_decoded", "_kept_items", "_operations", "_view", "items", "writes")
+    __slots__ = (
+        "_before",
+        "_decoded",
+        "_growing",
+        "_kept_items",
+        "_operations",
+        "_stale",
+        "_view",
+        "_writes",
+        "items",
+    )
 
     def __init__(self, view: View, decoded: dict[bytes, Any] | None = None) -> None:
         """decoded: values of the view that overlays before this one have decoded, by key, if each
         of those was written to the view; it is continued here."""
         self._view = view
-        self.writes: dict[bytes, bytes] = {}
+        self._writes: dict[bytes, bytes] = {}
         self.items: list[tuple[bytes, int, bytes]] = []
         self._decoded: dict[bytes, Any] = {} if decoded is None else decoded
         if len(self._decoded) > DECODED_MAX:
             self._decoded.clear()
         self._before: dict[bytes, bytes | None] = {}
+        self._growing: dict[bytes, _Growing] = {}
+        self._stale: dict[bytes, _Growing] = {}
         self._kept_items = 0
         self._operations = 0
 
+    @property
+    def writes(self) -> dict[bytes, bytes]:
+        """Values by key, heads of lists among them."""
+        for list_key, growing in self._stale.items():
+            if growing.added:
+                head = self._decoded[list_key] = growing.head()
+                self._writes[list_key] = encode(head)
+            else:
+                self._decoded.pop(list_key, None)
+                self._writes.pop(list_key, None)
+        self._stale.clear()
+        return self._writes
+
     def get(self, key: bytes) -> bytes | None:
         """The newest value at `key`."""
-        self._operations += 1
-        assert self._operations <= STATE_READS_MAX, "a record causes too many state operations"
-        value = self.writes.get(key)
+        self._count()
+        value = (self.writes if key in self._stale else self._writes).get(key)
         return self._view.get(key) if value is None else value
 
     def read(self, key: bytes, decoder: Decoder[Value]) -> Value | None:
         """The newest value at `key`, decoded by its key's one decoder; None if there is none."""
-        known: Value | None = self._decoded.get(key)
+        known: Any = self._decoded.get(key)
         if known is not None:
-            self._operations += 1
-            assert self._operations <= STATE_READS_MAX, "a record causes too many state operations"
-            return known
+            self._count()
+            return None if known is _ABSENT else known
         value = self.get(key)
-        if value is None:
-            return None
-        known = self._decoded[key] = decoder.decode(value)
-        return known
+        known = self._decoded[key] = _ABSENT if value is None else decoder.decode(value)
+        return None if value is None else known
+
+    def number(self, key: bytes) -> int | None:
+        """The newest value at `key` as the number that it spells; None if there is none."""
+        known: Any = self._decoded.get(key)
+        if known is not None:
+            self._count()
+            return None if known is _ABSENT else known
+        value = self.get(key)
+        known = self._decoded[key] = _ABSENT if value is None else int.from_bytes(value, "big")
+        return None if value is None else known
 
     def put(self, key: bytes, value: bytes) -> None:
         """Sets `key`."""
         if key not in self._before:
-            self._before[key] = self.writes.get(key)
-        self.writes[key] = value
+            self._before[key] = self._writes.get(key)
+        self._writes[key] = value
         self._decoded.pop(key, None)
 
     def put_value(self, key: bytes, value: Format) -> None:
@@ -114,16 +178,18 @@ class Overlay:
         self._decoded[key] = value
 
     def append(self, list_key: bytes, items: Iterable[bytes]) -> None:
-        """Appends items to the growing list whose head is at `list_key`."""
-        head: ListHead | None = self._decoded.get(list_key)
-        if head is None:
-            stored = self.get(list_key)
-            head = EMPTY_LIST if stored is None else parse_list_head(stored)
-        added = tuple(items)
-        for number, item in enumerate(added, start=head.count):
-            self.items.append((list_key, number, item))
-        grown = head.append(added)
-        self.put_value(list_key, grown)
+        """Appends items to the growing list whose head is at `list_key`; `put` never sets it."""
+        growing = self._growing.get(list_key)
+        if growing is None:
+            growing = self._growing[list_key] = _Growing(self._head(list_key))
+        else:
+            self._count()
+        added, first = growing.added, growing.base.count
+        for item in items:
+            self.items.append((list_key, first + len(added), item))
+            added.append(item)
+            self._stale[list_key] = growing
+        self._decoded.pop(list_key, None)
 
     def begin(self) -> None:
         """The operations of another record are counted from here on."""
@@ -139,11 +205,27 @@ class Overlay:
         for key, value in self._before.items():
             self._decoded.pop(key, None)
             if value is None:
-                del self.writes[key]
+                del self._writes[key]
             else:
-                self.writes[key] = value
+                self._writes[key] = value
+        for list_key, _, _ in self.items[self._kept_items :]:
+            growing = self._stale[list_key] = self._growing[list_key]
+            growing.take_back()
+            self._decoded.pop(list_key, None)
         del self.items[self._kept_items :]
         self.keep()
+
+    def _count(self) -> None:
+        self._operations += 1
+        assert self._operations <= STATE_READS_MAX, "a record causes too many state operations"
+
+    def _head(self, list_key: bytes) -> ListHead:
+        known = self._decoded.get(list_key)
+        if isinstance(known, ListHead):
+            self._count()
+            return known
+        stored = self.get(list_key)
+        return EMPTY_LIST if stored is None else parse_list_head(stored)
 
 
 def read(view: View, key: bytes, decoder: Decoder[Value]) -> Value | None:

@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from contracts.refusals import Refusal
-from contracts.state import View, in_force_key
+from contracts.state import View, in_force_key, read
 from ledger.codec import Decoder, Format
 from ledger.errors import Malformed
 from ledger.records import DOCUMENT_BYTES_MAX
@@ -126,8 +126,7 @@ def terms_of(vocabulary: Vocabulary) -> Terms:
 
 def terms_in_force(view: View) -> Terms:
     """The terms that a request may name now."""
-    value = view.get(in_force_key("vocabulary"))
-    return DEFAULT_TERMS if value is None else _TERMS.decode(value)
+    return read(view, in_force_key("vocabulary"), _TERMS) or DEFAULT_TERMS
 
 
 def unknown_terms(view: View, *, purpose: str, legal_basis: str) -> Refusal | None:

@@ -186,33 +186,38 @@ class Chain:
         return execution.judge(candidate)
 
     def _write(self, block: ExecutedBlock) -> None:
-        put = self._buffer.put
-        height = block.header.height
+        height = block.header.height.to_bytes(8, "big")
+        puts: dict[bytes, bytes] = {}
         index = block.first_leaf_index
         for record in block.accepted:
             place = index.to_bytes(8, "big")
-            put(store_keys.leaf_key(index), record.leaf_bytes)
-            put(store_keys.record_key(record.record_id), place + height.to_bytes(8, "big"))
-            put(store_keys.nonce_key(record.header.key, record.header.nonce), place)
-            if record.attached is not None and record.header.attached is not None:
-                put(store_keys.attached_key(index), record.attached)
-                if record.header.attached.form == "document":
-                    key = store_keys.document_key(record.header.attached.digest)
-                    if self._buffer.get(key) is None:
-                        put(key, place)
+            header = record.header
+            puts[store_keys.LEAF + place] = record.leaf_bytes
+            puts[store_keys.record_key(record.record_id)] = place + height
+            puts[store_keys.nonce_key(header.key, header.nonce)] = place
+            if record.attached is not None and header.attached is not None:
+                puts[store_keys.ATTACHED + place] = record.attached
+                if header.attached.form == "document":
+                    key = store_keys.document_key(header.attached.digest)
+                    if key not in puts and self._buffer.get(key) is None:
+                        puts[key] = place
             index = LeafIndex(index + 1)
-        put(store_keys.leaf_key(index), block.header_bytes)
-        put(store_keys.block_key(Height(height)), index.to_bytes(8, "big"))
+        puts[store_keys.leaf_key(index)] = block.header_bytes
+        puts[store_keys.BLOCK + height] = index.to_bytes(8, "big")
         for key, value in block.writes.items():
-            put(store_keys.state_key(key), value)
+            puts[store_keys.state_key(key)] = value
         for path, page in block.pages.items():
-            put(store_keys.state_page_key(path), page)
+            puts[store_keys.state_page_key(path)] = page
+        digests: dict[bytes, bytes] = {}
         for list_key, number, item in block.list_items:
-            digest = sha256(list_key).digest()
-            put(store_keys.list_item_key(digest, number=number), item)
+            digest = digests.get(list_key)
+            if digest is None:
+                digest = digests[list_key] = sha256(list_key).digest()
+            puts[store_keys.list_item_key(digest, number=number)] = item
         for level, tile_index, tile in self._edge.extend(block.leaf_hashes):
-            put(store_keys.tile_key(level=level, index=tile_index), tile)
-        put(store_keys.TIP_MARK, block.tip.to_bytes())
+            puts[store_keys.tile_key(level=level, index=tile_index)] = tile
+        puts[store_keys.TIP_MARK] = block.tip.to_bytes()
+        self._buffer.put_all(puts)
 
     def _found(self) -> Tip:
         state = genesis_state(self._genesis.genesis)

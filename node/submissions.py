@@ -3,7 +3,8 @@
 *Waiting* is what this node's clients want: each record stays until it is executed here, and is sent
 again to the leader of the day while it is not, so a lost message or a fallen leader loses nothing.
 Each time the wait before the next try doubles, so that a leader who cannot keep up is not asked
-more because of it.
+more because of it. While this node's records come out in the order in which they were sent, none
+was lost, however long they take: then only one that a later one has overtaken is sent again.
 A record that was sent twice is accepted once: the contracts know its key and nonce.
 
 *Queued* is what a leader has yet to propose, in order of arrival. It goes when leadership goes; the
@@ -19,6 +20,9 @@ from ledger.records import Record
 
 RESEND_GROWTH_MAX = 8
 """How many times `resend_ticks` the wait between two tries of sending grows to, at most."""
+
+LOOK_TICKS = 4
+"""Ticks between two looks at what has waited for its time but was not sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,30 @@ class _Waiting:
 
 
 class Waiting:
-    """This node's own submissions that are not executed yet, by record id."""
+    """This node's own submissions that are not executed yet, by record id.
 
-    __slots__ = ("_bytes", "_limits", "_records")
+    Invariants: nothing is overdue before `_look_tick`, and no record's validity ends before
+    `_look_ms`. Of what has settled, the newest was sent at tick `_came_out`.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_came_out",
+        "_limits",
+        "_look_ms",
+        "_look_tick",
+        "_moved",
+        "_moved_tick",
+        "_records",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._records: dict[bytes, _Waiting] = {}
         self._bytes = 0
+        self._look_tick = self._look_ms = 0
+        self._came_out = self._moved_tick = -1
+        self._moved = False
 
     def __len__(self) -> int:
         return len(self._records)
@@ -67,9 +87,10 @@ class Waiting:
             or self._bytes + len(raw) > self._limits.bytes_max
         ):
             return False
-        self._records[record.record_id] = _Waiting(
-            raw, record.header.valid_until_ms, tick, self._limits.resend_ticks
-        )
+        until_ms, patience = record.header.valid_until_ms, self._limits.resend_ticks
+        self._records[record.record_id] = _Waiting(raw, until_ms, tick, patience)
+        self._look_tick = min(self._look_tick, tick + patience)
+        self._look_ms = min(self._look_ms, until_ms)
         self._bytes += len(raw)
         return True
 
@@ -79,18 +100,35 @@ class Waiting:
         if waiting is None:
             return False
         self._bytes -= len(waiting.raw)
+        self._moved = True
+        self._came_out = max(self._came_out, waiting.sent_at_tick)
         return True
 
     def overdue(self, *, tick: int) -> list[bytes]:
         """Records, as bytes, to send again now: after `resend_ticks`, then after twice as many
-        each time, up to RESEND_GROWTH_MAX times as many."""
+        each time, up to RESEND_GROWTH_MAX times as many.
+
+        To be asked once a tick. The time runs from the last try, and anew whenever a record of this
+        node came out that was not sent later.
+        """
+        if self._moved:
+            self._moved, self._moved_tick = False, tick
         due: list[bytes] = []
+        if tick < self._look_tick:
+            return due
         longest = self._limits.resend_ticks * RESEND_GROWTH_MAX
+        look = tick + longest
         for waiting in self._records.values():
-            if tick - waiting.sent_at_tick >= waiting.patience_ticks:
+            patience, since = waiting.patience_ticks, waiting.sent_at_tick
+            if since >= self._came_out:
+                since = max(since, self._moved_tick)
+            if tick - since >= patience:
                 waiting.sent_at_tick = tick
-                waiting.patience_ticks = min(2 * waiting.patience_ticks, longest)
+                waiting.patience_ticks = min(2 * patience, longest)
                 due.append(waiting.raw)
+            then = waiting.sent_at_tick + waiting.patience_ticks
+            look = min(look, then if then > tick else tick + LOOK_TICKS)
+        self._look_tick = look
         return due
 
     def resend_all(self, *, tick: int) -> list[bytes]:
@@ -98,15 +136,21 @@ class Waiting:
         for waiting in self._records.values():
             waiting.sent_at_tick = tick
             waiting.patience_ticks = self._limits.resend_ticks
+        self._look_tick = min(self._look_tick, tick + self._limits.resend_ticks)
         return [waiting.raw for waiting in self._records.values()]
 
     def expired(self, *, time_ms: int) -> list[bytes]:
         """Ids of records that no block at or after `time_ms` can accept any more."""
-        return [
+        if time_ms < self._look_ms or not self._records:
+            return []
+        found = [
             record_id
             for record_id, waiting in self._records.items()
             if waiting.valid_until_ms <= time_ms
         ]
+        left = (each.valid_until_ms for each in self._records.values())
+        self._look_ms = min((until_ms for until_ms in left if until_ms > time_ms), default=0)
+        return found
 
 
 class Queue:

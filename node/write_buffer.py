@@ -4,6 +4,7 @@ One batch is in flight at a time. What comes meanwhile gathers for the next one,
 loop costs one synced write however much happened in it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.ports import Batch, StoreReader, Watermark
@@ -66,6 +67,13 @@ class WriteBuffer:
         layer = self._gathering
         layer.values[key] = value
         layer.bytes_total += len(value)
+        layer.due = True
+
+    def put_all(self, values: Mapping[bytes, bytes]) -> None:
+        """Each as `put`."""
+        layer = self._gathering
+        layer.values.update(values)
+        layer.bytes_total += sum(map(len, values.values()))
         layer.due = True
 
     def delete(self, key: bytes) -> None:

@@ -45,7 +45,7 @@ def test_items_are_numbered_on_and_rebuild_the_head(batches: list[list[bytes]]) 
         ]
         stored |= overlay.writes
         items += batch
-    if batches:
+    if items:
         assert rebuilds(parse_list_head(stored[b"list/x"]), items)
 
 

@@ -4,7 +4,7 @@ import pytest
 from builders import Consortium
 from recorded import dataset
 
-from node.submissions import Limits, Queue, Waiting, chunks
+from node.submissions import LOOK_TICKS, Limits, Queue, Waiting, chunks
 from node.verification import Verification
 from node.write_buffer import WriteBuffer
 
@@ -42,6 +42,20 @@ def test_each_try_waits_twice_as_long_up_to_a_limit_until_another_leads() -> Non
     assert sent == [3, 9, 21, 45, 69, 93]
     assert waiting.resend_all(tick=100) == [raw]
     assert [tick for tick in range(101, 115) if waiting.overdue(tick=tick)] == [103, 109]
+
+
+def test_what_comes_out_in_the_order_it_was_sent_in_was_not_lost() -> None:
+    waiting = Waiting(limits(5))
+    for tick, record in enumerate(RECORDS):
+        assert waiting.add(record, record.to_bytes(), tick=tick)
+    for tick, record in enumerate(RECORDS[:2], start=4):
+        assert waiting.settle(record.record_id) and not waiting.overdue(tick=tick)
+    assert waiting.settle(RECORDS[3].record_id), "it was sent after another that still waits"
+    sent = {tick: waiting.overdue(tick=tick) for tick in range(6, 20)}
+    overtaken, last = RECORDS[2].to_bytes(), RECORDS[4].to_bytes()
+    assert [raw for raws in sent.values() for raw in raws][:2] == [overtaken, last]
+    assert min(tick for tick, raws in sent.items() if raws) <= 4 + LOOK_TICKS
+    assert min(tick for tick, raws in sent.items() if last in raws) >= 6 + 3
 
 
 def test_waiting_is_limited_in_bytes() -> None:
