@@ -108,14 +108,16 @@ class Log:
 
     def term_at(self, index: int) -> Term | None:
         """The term of the entry at `index`; None where the log does not reach."""
-        point = self.point(index)
-        return None if point is None else Term(point.term)
+        if self._compacted.index < index <= self.last:
+            return Term(self.get(index).entry.term)
+        return Term(self._compacted.term) if index == self._compacted.index else None
 
     def hash_at(self, index: int) -> bytes:
         """The hash of the entry at `index`, which must be known."""
-        point = self.point(index)
-        assert point is not None, f"index {index} is outside the log"
-        return point.hash
+        if self._compacted.index < index <= self.last:
+            return self.get(index).hash
+        assert index == self._compacted.index, f"index {index} is outside the log"
+        return self._compacted.hash
 
     def is_up_to_date(self, *, last_index: int, last_term: int) -> bool:
         """Whether a candidate's log is at least as good as this one (Raft §5.4.1)."""

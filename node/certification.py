@@ -63,6 +63,7 @@ class _Claim:
     """A signature as received; `valid` is None until it has been checked."""
 
     signed: SignedCheckpoint
+    checkpoint: Checkpoint
     valid: bool | None = None
     asked: bool = False
 
@@ -115,7 +116,7 @@ class Certification:
 
     def _claim(self, node_id: NodeId, signed: SignedCheckpoint) -> _Claim:
         claims = self._claims.setdefault(node_id, {})
-        claim = _Claim(signed)
+        claim = _Claim(signed, signed.checkpoint(self.ledger_id))
         claims[Height(signed.height)] = claim
         if len(claims) > SIGNATURES_PER_NODE_MAX:
             del claims[min(claims)]
@@ -125,7 +126,7 @@ class Certification:
         claims = self._contrary.setdefault(node_id, {})
         known = claims.get(Height(signed.height))
         if known is None or known.signed != signed:
-            claims[Height(signed.height)] = _Claim(signed)
+            claims[Height(signed.height)] = _Claim(signed, signed.checkpoint(self.ledger_id))
         if len(claims) > CONTRARY_PER_NODE_MAX:
             del claims[min(claims)]
 
@@ -135,6 +136,8 @@ class Certification:
         They are the ones on the newest height that would be certified if all were valid (rule 4),
         and every one that differs from what this node executed (rule 5).
         """
+        if not self._executed and not self._contrary:
+            return []
         wanted = [
             (node_id, claim)
             for node_id, claims in sorted(self._contrary.items())
@@ -151,8 +154,7 @@ class Certification:
         for node_id, claim in wanted:
             if claim.valid is None and not claim.asked:
                 claim.asked = True
-                checkpoint = claim.signed.checkpoint(self.ledger_id)
-                message = cosignature_message(checkpoint, claim.signed.timestamp_s)
+                message = cosignature_message(claim.checkpoint, claim.signed.timestamp_s)
                 job = SignatureJob(node_id, message, claim.signed.signature)
                 jobs.append((node_id, claim.signed, job))
         return jobs
@@ -266,7 +268,7 @@ class Certification:
         )
 
     def _agrees(self, claim: _Claim, height: Height) -> bool:
-        return claim.signed.checkpoint(self.ledger_id) == self._executed[height].checkpoint
+        return claim.checkpoint == self._executed[height].checkpoint
 
 
 def is_same_day(one: Certificate, other: Certificate) -> bool:

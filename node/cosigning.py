@@ -6,7 +6,7 @@ that holds it and its block. A certificate is kept if it is the last of its day,
 voters, or the newest.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ledger import evidence, store_keys
 from ledger.certificates import Certificate, parse_certificate, required_sets
@@ -118,8 +118,10 @@ class Cosigning:
         self._news.append(signed)
         return signed
 
-    def take_news(self) -> Iterator[Cosignatures]:
+    def take_news(self) -> Iterable[Cosignatures]:
         """Own signatures for everyone; they leave once the batch that holds them is durable."""
+        if not self._news:
+            return ()
         news, self._news = self._news, []
         return _parts(news)
 

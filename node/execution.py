@@ -106,7 +106,7 @@ class Execution:
     @property
     def wants_entries(self) -> bool:
         """Whether the core may hand out more committed entries."""
-        return self.has_room and len(self.backlog) < SIGN_BACKLOG_MAX
+        return len(self.backlog) < SIGN_BACKLOG_MAX and self.has_room
 
     def arrived(self, appended: Iterable[Entry]) -> None:
         """Entries came from the leader; those that are soon executed are checked from now on.

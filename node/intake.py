@@ -135,6 +135,8 @@ class Intake:
 
     def flush(self) -> None:
         """Ends a turn: asks and sends together what came up in it."""
+        if not self._to_check and not self._to_forward:
+            return
         jobs, self._to_check = self._to_check, []
         for at in range(0, len(jobs), CHECKED_AT_ONCE):
             asked = jobs[at : at + CHECKED_AT_ONCE]

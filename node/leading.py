@@ -68,15 +68,17 @@ class Leading:
         raft = self._raft
         if raft.role is not Role.LEADER:
             return False
-        if self._has_leapt():
-            return False
         if self._leads_term != raft.term:
+            if self._has_leapt():
+                return False
             self._last_time_ms = max(self._last_time_ms, self._newest_time_ms())
             if not self._propose(None, ()):
                 return False
             self._leads_term = raft.term
             return True
         step = self._due()
+        if (step is None and not self._intake.queued) or self._has_leapt():
+            return False
         if step is not None and self._propose(step, ()):
             return True
         if not self._intake.queued:
@@ -139,10 +141,10 @@ class Leading:
         Into: once a majority of the new set has signed a recent checkpoint, so that the ledger does
         not wait for nodes that have it not. Out of: once the block that entered is certified.
         """
-        if self._raft.applied_index < self._raft.last_index:
-            return None
         step = self._step_after_tip()
         if step is None:
+            return None
+        if self._raft.applied_index < self._raft.last_index:
             return None
         if step.action == "leave-joint":
             return step if self._cosigning.uncertified_change() is None else None

@@ -10,14 +10,15 @@ Every input ends in one *turn*, which repeats until nothing changes:
     4. hand over one batch, if none is in flight: log, hard state, blocks, state, signatures
 
 What rests on a batch (settled records, own signatures, news of blocks and certificates) waits in
-`node.outgoing` until `persisted()`. A node whose key is
-spent (`standing`) takes no more turns; it only writes down what it found.
+`node.outgoing` until `persisted()`. A node whose key is spent (`standing`) takes no more turns; it
+only writes down what it found.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from consensus import Raft, Role, messages
+from consensus import Raft, Ready, Role, messages
+from consensus.ready import NOTHING
 from contracts.machine import Candidate, candidate
 from contracts.refusals import Refusal
 from ledger import store_keys
@@ -107,7 +108,7 @@ class Replica:
         self._clocks = PeerClocks(clock, self.chain, tolerance_ms=settings.clock_tolerance_ms)
         self._block_server = BlockServer(store, self.chain)
         self._catching_up = CatchingUp(self._ledger_id, node_id, self.chain, check)
-        self._out = Outgoing(self._reached())
+        self._out = Outgoing(Reached(self.chain.tip.height, self._cosigning.certificate))
         self._intake, self._leading, self._execution = self._parts()
         self._barriers = Barriers(reads_max=settings.consensus.reads_max)
         self._jobs = Jobs()
@@ -186,7 +187,7 @@ class Replica:
                 self._send(sender, self._memory.told(sender))
             case Remembered():
                 self._hear_remembered(sender, message)
-            case _ if self.standing.is_final:
+            case _ if self._asking.is_final:
                 pass
             case messages.Message():
                 self._receive_consensus(sender, message)
@@ -337,9 +338,9 @@ class Replica:
     def effects(self) -> list[ports.Effect]:
         """What the shell has to do now; each effect is handed out once."""
         effects = self._out.take()
-        if self.standing.is_final:
-            effects = [effect for effect in effects if is_harmless(effect, self.standing)]
-        return effects
+        if not self._asking.is_final:
+            return effects
+        return [effect for effect in effects if is_harmless(effect, self.standing)]
 
     # What can be observed; durable unless it says otherwise.
 
@@ -388,7 +389,7 @@ class Replica:
     def _turn(self) -> None:
         if self._held:
             return
-        if self.standing.is_final:
+        if self._asking.is_final:
             self._hand_over()
             self._out.all_now(self._barriers.refuse())
             return
@@ -396,17 +397,8 @@ class Replica:
         while True:
             hand_out = self._execution.wants_entries
             ready = self.raft.ready(hand_out=hand_out)
-            for outgoing in ready.messages:
-                self._send(outgoing.to, outgoing.message)
-            self._execution.take(ready.committed)
-            for read in ready.reads:
-                self._out.all_now(self._barriers.confirmed(read))
-            for found in ready.evidence:
-                self._alarm(self._cosigning.keep(of_consensus(found)))
-            if ready.soft_state is not None:
-                self._role_changed()
-            if ready.snapshot is not None:
-                self._catching_up.want(ready.snapshot.point.index)
+            if ready is not NOTHING:
+                self._take(ready)
             self._asking.review(self.raft)
             self._catch_up()
             if self._execute() | self._leading.propose() or ready.committed:
@@ -416,9 +408,21 @@ class Replica:
         self._intake.flush()
         self._out.all_now(self._barriers.release(self._out.durable.height))
 
+    def _take(self, ready: Ready) -> None:
+        for outgoing in ready.messages:
+            self._send(outgoing.to, outgoing.message)
+        self._execution.take(ready.committed)
+        self._out.all_now(one for read in ready.reads for one in self._barriers.confirmed(read))
+        for found in ready.evidence:
+            self._alarm(self._cosigning.keep(of_consensus(found)))
+        if ready.soft_state is not None:
+            self._role_changed()
+        if ready.snapshot is not None:
+            self._catching_up.want(ready.snapshot.point.index)
+
     def _execute(self) -> bool:
         """Executes what is committed and checked; whether there was something."""
-        good = self.standing is Standing.GOOD
+        good = self._asking.standing is Standing.GOOD
         worked = good and self._cosigning.sign_missed()
         worked |= self._execution.execute(sign=good)
         if worked:
@@ -428,10 +432,10 @@ class Replica:
 
     def _catch_up(self) -> None:
         """Asks for the next certified blocks, if this node is behind the log and may take part."""
-        if self._asking.takes_part:
-            question = self._catching_up.ask(self.members, self.raft.leader)
-            if question is not None:
-                self._send(*question)
+        if not self._catching_up.wanted or not self._asking.takes_part:
+            return
+        if question := self._catching_up.ask(self.members, self.raft.leader):
+            self._send(*question)
 
     def _hand_over(self) -> bool:
         """Hands the next batch to the shell, if there is one and none is in flight."""
@@ -452,11 +456,8 @@ class Replica:
         batch = self._buffer.take(
             term=self.raft.term, vote=self.raft.vote, signed_height=self._cosigning.signed_height
         )
-        self._out.taken(batch, self._reached())
+        self._out.taken(batch, Reached(self.chain.tip.height, self._cosigning.certificate))
         return True
-
-    def _reached(self) -> Reached:
-        return Reached(self.chain.tip.height, self._cosigning.certificate)
 
     # Roles.
 
@@ -590,7 +591,7 @@ class Replica:
         return tuple(node for node in self.members if node != self._node_id)
 
     def _send(self, peer: NodeId, message: PeerMessage) -> None:
-        version = self._versions.get(peer, messages.PROTOCOL_VERSION)
-        if not is_known_to(message, version):
+        version = self._versions.get(peer)
+        if version is not None and not is_known_to(message, version):
             return
         self._out.now(ports.Send(peer, message))

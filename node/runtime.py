@@ -56,6 +56,9 @@ ALARMS_MAX = 100
 
 FINAL_STANDINGS = tuple(standing.value for standing in Standing if standing.is_final)
 
+PREPARED_KEYS_MAX = 128
+"""Keys of a batch that the loop prepares; larger ones are the writing thread's altogether."""
+
 THREAD_SWITCH_S = 0.0005
 """After so long a thread that waits to run Python gets its turn: one that has written or checked
 something only has to say so, and the loop waits for it."""
@@ -129,7 +132,7 @@ class Node:
         )
         self.failed: asyncio.Future[NodeError] | None = None
         self._messages_unsent = 0
-        self._writer = BatchWriter(self._write)
+        self._writer = BatchWriter()
         self._checker = Checker(self._checked)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_due = False
@@ -335,13 +338,15 @@ class Node:
                     self.replica.release()
         finally:
             self._carrying = False
+        if self.network is not None:
+            self.network.write_out()
 
     def _do(self, effect: ports.Effect) -> None:
         match effect:
             case ports.Send():
                 assert self.network is not None
                 kind = stale_kind(effect.message)
-                if not self.network.send(effect.peer, self._bytes_of(effect.message), kind):
+                if not self.network.queue(effect.peer, self._bytes_of(effect.message), kind):
                     self._messages_unsent += 1
             case ports.Persist():
                 self._persist(effect.batch)
@@ -393,12 +398,16 @@ class Node:
     def _persist(self, batch: ports.Batch) -> None:
         assert self._loop is not None
         self._write_began = self._loop.time()
-        self._writer.write(batch)
+        if len(batch.puts) + len(batch.deletes) <= PREPARED_KEYS_MAX:
+            write = self.store.prepare(batch)
+        else:
+            write = partial(self.store.write, batch)
 
-    def _write(self, batch: ports.Batch) -> None:
-        """In the writer's thread."""
-        self.store.write(batch)
-        self._watermark.write(batch.watermark)
+        def durably() -> None:
+            write()
+            self._watermark.write(batch.watermark)
+
+        self._writer.begin(batch.number, durably)
 
     def _persisted(self, number: int, error: BaseException | None) -> None:
         self._write_began = None

@@ -54,10 +54,10 @@ class Standing(Enum):
 class Asking:
     """The questions at the start, and what the answers oblige this node to.
 
-    Invariant: `withheld` holds only promises that still matter.
+    Invariants: `withheld` holds only promises that still matter; `is_final` is the standing's.
     """
 
-    __slots__ = ("_answered", "_node_id", "_ticks", "standing", "withheld")
+    __slots__ = ("_answered", "_node_id", "_ticks", "is_final", "standing", "withheld")
 
     def __init__(self, node_id: NodeId, *, voters: VoterSets, standing: Standing) -> None:
         """standing: a final one that is known already, or ASKING."""
@@ -66,6 +66,7 @@ class Asking:
         self._ticks = 0
         self.withheld: list[Promise] = []
         self.standing = standing
+        self.is_final = standing.is_final
         self._settle(voters)
 
     @property
@@ -119,9 +120,10 @@ class Asking:
 
     def end(self, standing: Standing) -> bool:
         """This node's key is spent; whether that is news."""
-        if self.standing.is_final:
+        if self.is_final:
             return False
         self.standing = standing
+        self.is_final = standing.is_final
         return True
 
 

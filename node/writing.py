@@ -8,18 +8,14 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from node.ports import Batch
-
 Done = Callable[[int, BaseException | None], None]
 
 
 class BatchWriter:
     """The thread; it ends with `close`, or with the process, whatever it is writing then."""
 
-    def __init__(self, write: Callable[[Batch], None]) -> None:
-        """write(batch): synced, all or nothing; called in the thread."""
-        self._write = write
-        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
+    def __init__(self) -> None:
+        self._writes: SimpleQueue[tuple[int, Callable[[], None]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
@@ -32,27 +28,31 @@ class BatchWriter:
         )
         self._thread.start()
 
-    def write(self, batch: Batch) -> None:
-        """Begins to write a batch; the one before has been answered."""
-        self._batches.put(batch)
+    def begin(self, number: int, write: Callable[[], None]) -> None:
+        """Has a batch written by its number; the one before has been answered.
+
+        write(): synced, all or nothing; called in the thread.
+        """
+        self._writes.put((number, write))
 
     def close(self) -> None:
         """Waits until the write under way has landed."""
         if self._thread is not None:
-            self._batches.put(None)
+            self._writes.put(None)
             self._thread.join()
 
     def _work(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
         error: BaseException | None = None
         while error is None:
-            batch = self._batches.get()
-            if batch is None:
+            wanted = self._writes.get()
+            if wanted is None:
                 return
+            number, write = wanted
             try:
-                self._write(batch)
+                write()
             except BaseException as failure:  # noqa: BLE001 - whatever it is, it ends the node
                 error = failure
             try:
-                loop.call_soon_threadsafe(done, batch.number, error)
+                loop.call_soon_threadsafe(done, number, error)
             except RuntimeError:  # the loop has ended, and so has the node
                 return

@@ -86,7 +86,8 @@ class Lane:
         self.frames.clear()
         self._kinds.clear()
         self.bytes_total = 0
-        self.wake.clear()
+        if self.wake.is_set():
+            self.wake.clear()
         return data
 
     def drop(self, kind: str) -> int:
@@ -151,13 +152,13 @@ class Line:
 
     def write_out(self) -> None:
         """Writes the small messages that wait; if the connection is full, they wait for room."""
-        writer = self.writer
-        if writer is None or not self.small.frames:
+        if self.writer is None or not self.small.frames:
             return
-        if writer.is_closing() or writer.transport.get_write_buffer_size() > FULL_BYTES:
+        transport = self.writer.transport
+        if transport.is_closing() or transport.get_write_buffer_size() > FULL_BYTES:
             self.small.wake.set()
         else:
-            writer.write(self.small.drain())
+            transport.write(self.small.drain())
 
     def make_room(self, data: bytes, kind: str) -> int:
         """Lets go of older frames of this kind if there is no room for a frame; how many."""
@@ -166,10 +167,10 @@ class Line:
         return self.small.drop(kind) + self.bulk.drop(kind)
 
     def _has_room(self, data: bytes) -> bool:
-        frames = len(self.small.frames) + len(self.bulk.frames)
+        small, bulk, limits = self.small, self.bulk, self._limits
         return (
-            frames < self._limits.queue_messages_max
-            and self.bytes_total + len(data) <= self._limits.queue_bytes_max
+            len(small.frames) + len(bulk.frames) < limits.queue_messages_max
+            and small.bytes_total + bulk.bytes_total + len(data) <= limits.queue_bytes_max
         )
 
 

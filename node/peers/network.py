@@ -160,10 +160,16 @@ class PeerNetwork:
             await self._server.wait_closed()
 
     def send(self, peer: bytes, payload: bytes, kind: str = "") -> bool:
-        """Queues a message; False if it is dropped.
+        """Queues a message, to be written in the next iteration of the loop; False: it is dropped.
 
         kind: where not "", older messages of that kind are let go if there is no room for this one.
         """
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self.write_out)
+        return self.queue(peer, payload, kind)
+
+    def queue(self, peer: bytes, payload: bytes, kind: str = "") -> bool:
+        """As `send`, but the caller says when to write, by `write_out`."""
         line = self._lines.get(peer)
         if line is None or len(payload) >= FRAME_BYTES_MAX:
             return False
@@ -172,13 +178,11 @@ class PeerNetwork:
             self.superseded += line.make_room(data, kind)
         if not line.put(data, kind):
             return False
-        if not self._unwritten:
-            asyncio.get_running_loop().call_soon(self._write_out)
         self._unwritten[peer] = line
         return True
 
-    def _write_out(self) -> None:
-        """What was sent within one iteration of the loop is written together."""
+    def write_out(self) -> None:
+        """Writes what is queued, all that goes to one peer together."""
         lines, self._unwritten = self._unwritten, {}
         for line in lines.values():
             line.write_out()

@@ -2,14 +2,9 @@
 
 import asyncio
 import threading
+from functools import partial
 
-from node.ports import Batch, Watermark
 from node.writing import BatchWriter
-
-
-def batch(number: int) -> Batch:
-    mark = Watermark(batch_number=number, term=0, vote=None, signed_height=0)
-    return Batch(number=number, puts={}, deletes=(), watermark=mark)
 
 
 class Answers:
@@ -29,11 +24,11 @@ class Answers:
 async def _three_batches() -> None:
     written: list[int] = []
     answers = Answers()
-    writer = BatchWriter(lambda each: written.append(each.number))
+    writer = BatchWriter()
     writer.start(asyncio.get_running_loop(), answers.take)
     for number in range(1, 4):
         answers.came.clear()
-        writer.write(batch(number))
+        writer.begin(number, partial(written.append, number))
         await answers.came.wait()
         assert written == list(range(1, number + 1))
     writer.close()
@@ -49,15 +44,15 @@ async def _a_failure() -> None:
     written: list[int] = []
     failure = OSError("no space left")
 
-    def write(each: Batch) -> None:
-        written.append(each.number)
+    def fail(number: int) -> None:
+        written.append(number)
         raise failure
 
     answers = Answers()
-    writer = BatchWriter(write)
+    writer = BatchWriter()
     writer.start(asyncio.get_running_loop(), answers.take)
-    writer.write(batch(1))
-    writer.write(batch(2))
+    writer.begin(1, partial(fail, 1))
+    writer.begin(2, partial(fail, 2))
     await answers.came.wait()
     writer.close()
     assert answers.told == [(1, failure)] and written == [1]
