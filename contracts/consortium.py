@@ -171,7 +171,9 @@ _MEMBER: Decoder[Member] = Decoder(
 _KEY: Decoder[KeyState] = Decoder(
     KeyState, what="key state", bytes_max=2048, remembered=STATE_VALUES_REMEMBERED
 )
-_NODE: Decoder[NodeState] = Decoder(NodeState, what="node state", bytes_max=2048)
+_NODE: Decoder[NodeState] = Decoder(
+    NodeState, what="node state", bytes_max=2048, remembered=STATE_VALUES_REMEMBERED
+)
 _NAMES: Decoder[tuple[Identifier, ...]] = Decoder(
     tuple[Identifier, ...], what="departments in force", bytes_max=128 * 1024
 )

@@ -494,7 +494,9 @@ class Provider:
                 return
         while unfinished and not self._stopping.is_set():
             height = self._node.events.height
-            found = judged(self._node.store, unfinished, department=self._node.department)
+            found = await asyncio.to_thread(
+                judged, self._node.store, unfinished, department=self._node.department
+            )
             for exchange_id, record_id in found.to_void.items():
                 void = Void(exchange_id, record_id, 0, "the provider's node restarted")
                 self._spawn(self._record_void(unfinished[exchange_id].grant_id, void))

@@ -11,7 +11,7 @@ from node import ports
 from node.http.access import App, ServiceDep
 from node.http.models import Hex32
 from node.http.problems import Problem
-from node.http.writing import WaitQuery
+from node.http.writing import STOPPING, WaitQuery
 from node.runtime import Unknown
 from node.service import Service
 
@@ -21,8 +21,6 @@ RECORDS_MAX = 1_000
 """Limit of the records in one request."""
 
 MSGPACK = "application/msgpack"
-
-_BY_THEMSELVES = ("grant.revoke", "grant.suspend")
 
 _RECORDS = msgspec.msgpack.Decoder(list[bytes])
 
@@ -63,8 +61,8 @@ async def submit_batch(
 ) -> Response:
     """Takes ready-made, signed records of this department: a MessagePack array of their bytes.
 
-    Each is accepted or refused by itself. If one is malformed, another department's, or a
-    revocation or suspension, which stop exchanges the moment they are submitted, none is taken.
+    Each is accepted or refused by itself. If one is malformed, another department's, or may
+    end a grant, which stops exchanges the moment it is submitted, none is taken.
     """
     submissions = _parsed(service, await request.body())
     timeout_s = service.node.config.http.wait_timeout_ms / 1000
@@ -88,7 +86,7 @@ def _parsed(service: Service, body: bytes) -> list[tuple[bytes, Candidate]]:
         if known.record.header.department != service.node.department:
             only = f"this node takes records of {service.node.department} only"
             raise Problem("wrong-role", f"record {place}: {only}")
-        if known.record.header.kind in _BY_THEMSELVES:
+        if known.record.header.kind in STOPPING:
             detail = f"record {place}: a {known.record.header.kind} is submitted by itself"
             raise Problem("invalid-request", detail)
         submissions.append((raw, known))

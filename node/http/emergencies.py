@@ -19,7 +19,7 @@ from node.http.reading import (
     page,
     snapshot_of,
 )
-from node.http.writing import Options, write
+from node.http.writing import Options, ended_by, stopping, write
 
 router = APIRouter(prefix="/emergencies", tags=["emergencies"])
 
@@ -81,4 +81,9 @@ async def review(
 ) -> Written | Verdict:
     """The provider, or a co-approver, says whether the emergency was justified."""
     body = contract.EmergencyReview(bytes.fromhex(grant_id), verdict.verdict, verdict.findings)
-    return await write(service, token, options, kind="emergency.review", body=body)
+    kind = "emergency.review"
+    ended = None if options.dry_run else ended_by(kind, body)
+    if ended is None:
+        return await write(service, token, options, kind=kind, body=body)
+    async with stopping(service, ended):
+        return await write(service, token, options, kind=kind, body=body)

@@ -25,7 +25,7 @@ from node.http.reading import (
     snapshot_of,
     stored_leaf,
 )
-from node.http.writing import DryRunQuery, WaitQuery, stopping, submit
+from node.http.writing import STOPPING, DryRunQuery, WaitQuery, ended_by, stopping, submit
 from node.runtime import Wait
 from node.service import Service
 
@@ -71,12 +71,15 @@ async def take_record(
         raise Problem("refused", known.fault, code="malformed-record")
     if record.header.department != service.node.department:
         raise Problem("wrong-role", f"this node takes records of {service.node.department} only")
-    if dry_run or record.header.kind not in ("grant.revoke", "grant.suspend"):
+    if dry_run or record.header.kind not in STOPPING:
         return await submit(service, record, wait=wait, dry_run=dry_run, raw=raw)
     try:
-        grant_id = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body)).grant_id
+        body = CONTRACTS[record.header.kind].body.decode(bytes(record.header.body))
     except Malformed as error:
         raise Problem("refused", str(error), code="malformed-body") from None
+    grant_id = ended_by(record.header.kind, body)
+    if grant_id is None:
+        return await submit(service, record, wait=wait, dry_run=False, raw=raw)
     async with stopping(service, grant_id):
         return await submit(service, record, wait=wait, dry_run=False, raw=raw)
 

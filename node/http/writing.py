@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header, Query
 from pydantic import BaseModel
 
-from contracts.grants import grant
+from contracts.emergencies import EmergencyReview
+from contracts.grants import GrantDecision, grant
 from contracts.machine import Candidate
 from contracts.refusals import REFUSALS
 from ledger.codec import Format
@@ -122,9 +123,13 @@ async def submit(
     raise refused(outcome, record_id=record.record_id.hex())
 
 
+STOPPING = ("grant.revoke", "grant.suspend", "emergency.review")
+"""Kinds of records that may end or suspend a grant; each is submitted by itself."""
+
+
 @asynccontextmanager
 async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
-    """While this provider submits a revocation or suspension: nothing more goes out (P2).
+    """While this provider submits what ends or suspends a grant: nothing more goes out (P2).
 
     Afterwards the ledger says so itself; only while the outcome is unknown does the stop stay.
     """
@@ -136,15 +141,26 @@ async def stopping(service: Service, grant_id: bytes) -> AsyncIterator[None]:
     )
     if stops:
         service.provider.endings.begin(grant_id)
+    known_outcome = False
     try:
         yield
+        known_outcome = True
     except Problem as problem:
-        if problem.kind == "unknown-outcome":
-            stops = False
+        known_outcome = problem.kind != "unknown-outcome"
         raise
     finally:
-        if stops:
+        if stops and known_outcome:
             service.provider.endings.end(grant_id)
+
+
+def ended_by(kind: str, body: Format) -> bytes | None:
+    """The grant that a record of this kind ends or suspends; None if it ends none."""
+    if kind in ("grant.revoke", "grant.suspend"):
+        assert isinstance(body, GrantDecision), "the kind's body"
+        return body.grant_id
+    if isinstance(body, EmergencyReview) and body.verdict == "unjustified":
+        return body.grant_id
+    return None
 
 
 def would_be(service: Service, record: Record) -> Verdict:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from cli.demo.cluster import free_ports
+from contracts.emergencies import EmergencyReview
 from contracts.exchanges import Receipt, Void, parse_item
-from contracts.grants import grant
+from contracts.grants import GrantDecision, grant
 from ledger import store_keys
 from ledger.attachments import parse_items
 from ledger.blocks import parse_any_leaf
@@ -26,6 +27,7 @@ from node.exchange.batching import Right
 from node.exchange.consumer import ExchangeRefused, Received, Wanted
 from node.exchange.preparing import NO_SUBJECTS
 from node.exchange.recovery import Unfinished
+from node.http.writing import ended_by, stopping
 from node.peers.rpc import Part
 from node.runtime import StateView
 from node.server import running
@@ -203,6 +205,31 @@ def test_a_receipt_that_is_certified_only_after_a_restart_is_void(tmp_path: Path
         assert "restarted" in void.reason
 
     run(tmp_path, scene)
+
+
+def test_a_revocation_whose_outcome_is_not_known_goes_on_stopping(tmp_path: Path) -> None:
+    async def scene(pair: Pair) -> None:
+        endings = pair.provider.provider.endings
+        async with stopping(pair.provider, pair.grant_id):
+            assert endings.under_way(pair.grant_id)
+        assert not endings.under_way(pair.grant_id)
+        with pytest.raises(asyncio.CancelledError):
+            async with stopping(pair.provider, pair.grant_id):
+                raise asyncio.CancelledError
+        assert endings.under_way(pair.grant_id)
+
+    run(tmp_path, scene)
+
+
+def test_whatever_ends_a_grant_stops_its_exchanges_as_it_is_submitted() -> None:
+    grant_id = bytes([7] * 32)
+    for kind in ("grant.revoke", "grant.suspend"):
+        assert ended_by(kind, GrantDecision(grant_id, "over")) == grant_id
+    assert ended_by("grant.resume", GrantDecision(grant_id, "again")) is None
+    review = EmergencyReview(grant_id, "unjustified", "nothing was found")
+    assert ended_by("emergency.review", review) == grant_id
+    justified = EmergencyReview(grant_id, "justified", "a flood")
+    assert ended_by("emergency.review", justified) is None
 
 
 def test_a_revocation_stops_a_release_between_two_chunks(
