@@ -8,7 +8,9 @@ that never shows any is refused after so many blocks.
 
 from consensus import Configuration
 from contracts.consortium import departing_nodes, nodes
+from contracts.consortium import node as state_of
 from contracts.state import DEPARTING_NODES, NODES
+from ledger.blocks import VoterSets
 from ledger.types import Height, NodeId
 from node.chain import Appended, Chain
 from node.cosigning import Cosigning
@@ -67,22 +69,36 @@ class Membership:
     def configuration(self) -> Configuration:
         """Everyone's part in consensus, as of the chain's tip."""
         voters = self._chain.tip.voters
-        voting = {*voters.voters, *voters.incoming}
+        voting = _all_voters(voters)
         learners = tuple(node for node in self.members if node not in voting)
         return Configuration(voters.voters, voters.incoming, learners)
 
     def _review(self) -> None:
-        view, tip = self._chain.view, self._chain.tip
-        voting = {*tip.voters.voters, *tip.voters.incoming}
+        view = self._chain.view
+        voting = _all_voters(self._chain.tip.voters)
         departing = departing_nodes(view)
         for node in departing:
             if node not in voting and node not in self._left and node not in self._refused:
-                self._left[node] = Height(tip.height)
+                self._left[node] = self._left_with(node)
         served = {*nodes(view), *voting, *departing} - self._refused
         self.members = tuple(sorted(served))
+
+    def _left_with(self, node: NodeId) -> Height:
+        """The block with which a node left: the first one, from its retirement on, after which it
+        is no voter. A node that starts long afterwards has to name the same one as the others."""
+        known = state_of(self._chain.view, node)
+        assert known is not None and known.retired_height is not None, "it is departing"
+        height = known.retired_height
+        while node in _all_voters(self._chain.voters_at(Height(height))):
+            height += 1
+        return Height(height)
 
     def _has_all(self, node: NodeId) -> bool:
         left, certified = self._left[node], self._cosigning.certified_height
         if certified < left or node == self._node_id:
             return False
         return self._shown.get(node, 0) >= left or certified >= left + DEPARTING_BLOCKS_MAX
+
+
+def _all_voters(voters: VoterSets) -> set[NodeId]:
+    return {*voters.voters, *voters.incoming}

@@ -183,11 +183,26 @@ def test_a_replaced_node_that_missed_the_certificate_is_served_until_it_has_it()
     replica = world.processes[old].replica
     assert old not in replica.chain.tip.voters.voters and replica.standing is Standing.GOOD
     assert all(knows(world, node, old) for node in alive(world))
+    left = left_with(world, old)
+    other = next(node for node in alive(world) if node != old)
+    assert isinstance(world.submit(other, dataset_record(world, other, 3)), bytes)
+    assert world.run(world.now_ms + 30_000, stop=lambda: replica.durable_height > left)
+    world.crash(old)
+    world.start(old)
+    replica = world.processes[old].replica
+    assert replica.chain.tip.height > left == left_with(world, old), "it forgot when it left"
     world.wires.arrive = undisturbed  # type: ignore[method-assign]
     assert world.run(world.now_ms + 5_000, stop=lambda: replica.standing is Standing.RETIRED)
     world.run(world.now_ms + 1_000)
     assert not any(knows(world, node, old) for node in alive(world)), "it is served no more"
     check_agreement(world)
+
+
+def left_with(world: World, node: bytes) -> int:
+    """The block whose certificate tells a node that it has left, as it knows itself."""
+    replica = world.processes[node].replica
+    heights = range(1, replica.chain.tip.height + 1)
+    return next(height for height in heights if replica._membership.is_retired(height))
 
 
 def deaf_to_certificates(world: World, deaf: bytes) -> None:
