@@ -35,7 +35,18 @@ QUICK = PeerLimits(redial_s=(0.01, 0.05))
 
 def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Runs an asynchronous test on asyncio's own loop and on the one of the product."""
+    return _on(test, asyncio=asyncio.new_event_loop, uvloop=uvloop.new_event_loop)
 
+
+def on_the_products_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Runs a test where a node stops while connections to it are being made: of such a one that
+    nobody has welcomed yet, asyncio's own loop may leave the socket to the garbage collector."""
+    return _on(test, uvloop=uvloop.new_event_loop)
+
+
+def _on(
+    test: Callable[..., Awaitable[None]], **loops: Callable[[], asyncio.AbstractEventLoop]
+) -> Callable[..., None]:
     def run(new_loop: Callable[[], asyncio.AbstractEventLoop], **arguments: Any) -> None:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(test(**arguments))
@@ -44,8 +55,7 @@ def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     own = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
     given = inspect.signature(test).parameters.values()
     run.__signature__ = inspect.Signature([*given, own])
-    loops = [asyncio.new_event_loop, uvloop.new_event_loop]
-    return pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])(run)
+    return pytest.mark.parametrize("new_loop", loops.values(), ids=loops)(run)
 
 
 def tls_seed(name: str) -> bytes:

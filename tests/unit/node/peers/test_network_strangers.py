@@ -17,6 +17,7 @@ from loopback import (
     node_id,
     nodes_of,
     on_both_loops,
+    on_the_products_loop,
     ports_of,
     running,
     stays_deaf,
@@ -48,7 +49,7 @@ def goodbyes(frames: list[tuple[FrameType, bytes]]) -> list[Goodbye]:
 # Those who do not belong.
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_another_key_behind_an_address_is_reported_once_and_the_rest_run_on() -> None:
     ports = ports_of("a", "b", "c")
     a, c = make_node("a", ports), make_node("c", ports)
