@@ -31,6 +31,7 @@ slash, so no two things share a key. Values are `ledger.codec` formats.
 """
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from ledger.codec import Decoder, Format, encode
@@ -87,8 +88,13 @@ class _Growing:
             self._head, self._hashed = self.base, 0
 
 
-_ABSENT = object()
-"""Known to have no value."""
+class _Known(Enum):
+    """What is remembered of a key beside what it decodes to; the same one also in a copy."""
+
+    ABSENT = "no value"
+
+
+_ABSENT = _Known.ABSENT
 
 
 class Overlay:

@@ -1,7 +1,7 @@
 """Nodes on the loopback interface for the tests of `node.peers`, and a bare TLS member."""
 
 import asyncio
-import inspect
+import functools
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-import pytest
 import uvloop
 from builders import signer
 from cryptography import x509
@@ -33,29 +32,19 @@ QUICK = PeerLimits(redial_s=(0.01, 0.05))
 """As in production, but nobody waits long for the next dial."""
 
 
-def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Runs an asynchronous test on asyncio's own loop and on the one of the product."""
-    return _on(test, asyncio=asyncio.new_event_loop, uvloop=uvloop.new_event_loop)
-
-
 def on_the_products_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Runs a test where a node stops while connections to it are being made: of such a one that
-    nobody has welcomed yet, asyncio's own loop may leave the socket to the garbage collector."""
-    return _on(test, uvloop=uvloop.new_event_loop)
+    """Runs an asynchronous test on uvloop, as a node runs.
 
+    asyncio's own loop (CPython 3.11) may leave a connection that was being greeted when its node
+    stopped to the garbage collector.
+    """
 
-def _on(
-    test: Callable[..., Awaitable[None]], **loops: Callable[[], asyncio.AbstractEventLoop]
-) -> Callable[..., None]:
-    def run(new_loop: Callable[[], asyncio.AbstractEventLoop], **arguments: Any) -> None:
-        with asyncio.Runner(loop_factory=new_loop) as runner:
+    @functools.wraps(test)
+    def run(**arguments: Any) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(test(**arguments))
 
-    run.__name__ = test.__name__
-    own = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
-    given = inspect.signature(test).parameters.values()
-    run.__signature__ = inspect.Signature([*given, own])
-    return pytest.mark.parametrize("new_loop", loops.values(), ids=loops)(run)
+    return run
 
 
 def tls_seed(name: str) -> bytes:

@@ -8,7 +8,7 @@ from loopback import (
     meet,
     node_id,
     nodes_of,
-    on_both_loops,
+    on_the_products_loop,
     ports_of,
     running,
     tls_key,
@@ -24,7 +24,7 @@ from node.peers.frames import (
 # Members among themselves.
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_three_nodes_exchange_messages_in_order() -> None:
     nodes = nodes_of("a", "b", "c")
     async with running(*nodes):
@@ -43,7 +43,7 @@ async def test_three_nodes_exchange_messages_in_order() -> None:
     assert not any(node.heard.problems for node in nodes)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_the_largest_message_arrives_and_a_larger_one_is_dropped() -> None:
     a, b = nodes_of("a", "b")
     async with running(a, b):
@@ -55,7 +55,7 @@ async def test_the_largest_message_arrives_and_a_larger_one_is_dropped() -> None
         assert a.network.queued_bytes == 0
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_nodes_may_start_in_any_order_and_a_restarted_one_is_found_again() -> None:
     ports = ports_of("a", "b")
     a = make_node("a", ports)
@@ -73,7 +73,7 @@ async def test_nodes_may_start_in_any_order_and_a_restarted_one_is_found_again()
         assert a.heard.connected == [b.id] * 3
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_what_was_sent_before_a_stop_still_arrives() -> None:
     a, b = nodes_of("a", "b")
     async with running(b):
@@ -83,7 +83,7 @@ async def test_what_was_sent_before_a_stop_still_arrives() -> None:
         await b.heard.until(lambda: b.heard.messages == [(a.id, b"I step down")])
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_stopping_closes_the_port_and_leaves_no_task() -> None:
     a, b = nodes_of("a", "b")
     before = asyncio.all_tasks()
@@ -97,7 +97,7 @@ async def test_stopping_closes_the_port_and_leaves_no_task() -> None:
     assert asyncio.all_tasks() == before
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_taken_port_is_said_with_a_remedy() -> None:
     (a,) = nodes_of("a")
     same = make_node("b", {"b": a.port})
@@ -110,7 +110,7 @@ async def test_a_taken_port_is_said_with_a_remedy() -> None:
         await same.network.stop()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_nothing_is_sent_to_who_is_no_peer() -> None:
     (a,) = nodes_of("a")
     async with running(a):
@@ -121,7 +121,7 @@ async def test_nothing_is_sent_to_who_is_no_peer() -> None:
 # Versions, and members that come and go.
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_two_versions_speak_the_older_one() -> None:
     ports = ports_of("a", "b", "c")
     old = make_node("a", ports, version=1)
@@ -139,7 +139,7 @@ def peer_of(name: str, ports: dict[str, int]) -> Peer:
     return Peer(node_id(name), tls_key(name), f"127.0.0.1:{ports[name]}")
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_member_that_joins_is_dialled_and_let_in_and_one_that_leaves_is_not() -> None:
     ports = ports_of("a", "b", "c")
     a = make_node("a", ports, dials=["b"])
@@ -169,7 +169,7 @@ async def test_a_member_that_joins_is_dialled_and_let_in_and_one_that_leaves_is_
         await meet(a, b, c)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_member_under_another_address_is_dialled_there() -> None:
     ports = ports_of("a", "b")
     a = make_node("a", ports, dials=[], more=[Peer(node_id("b"), tls_key("b"), "127.0.0.1:9")])

@@ -14,7 +14,7 @@ from loopback import (
     meet,
     node_id,
     nodes_of,
-    on_both_loops,
+    on_the_products_loop,
     ports_of,
     running,
     stays_deaf,
@@ -29,7 +29,7 @@ from node.peers.frames import (
 )
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_full_queue_drops_by_number_and_by_bytes() -> None:
     limits = PeerLimits(queue_messages_max=3, queue_bytes_max=1000, redial_s=(0.01, 0.05))
     a, b = nodes_of("a", "b", limits=limits)
@@ -43,7 +43,7 @@ async def test_a_full_queue_drops_by_number_and_by_bytes() -> None:
         assert a.network.queued_bytes == 0
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_peer_that_reads_nothing_fills_its_queue_and_is_dropped_for_its_silence() -> None:
     ports = ports_of("a", "b")
     limits = PeerLimits(
@@ -60,7 +60,7 @@ async def test_a_peer_that_reads_nothing_fills_its_queue_and_is_dropped_for_its_
                 await asyncio.sleep(0.01)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_pings_keep_a_quiet_connection() -> None:
     limits = PeerLimits(ping_s=0.05, silence_s=1.0, redial_s=(0.01, 0.05))
     ports = ports_of("a", "b")
@@ -86,7 +86,7 @@ async def test_pings_keep_a_quiet_connection() -> None:
         assert not a.heard.problems
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_ping_is_answered_with_a_ping() -> None:
     a, _ = nodes_of("a", "b")
     async with running(a), bare_member("b", a) as (reader, writer):
@@ -97,14 +97,14 @@ async def test_a_ping_is_answered_with_a_ping() -> None:
         ]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_member_that_says_nothing_after_its_handshake_is_let_go() -> None:
     a, _ = nodes_of("a", "b", limits=PeerLimits(handshake_timeout_s=0.3))
     async with running(a), bare_member("b", a) as (reader, _):
         assert await end_of(reader) == []
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_connections_beyond_the_limit_are_closed_without_a_word() -> None:
     ports = ports_of("a", "b")
     limits = PeerLimits(connections_max=3, redial_s=(0.01, 0.05))
@@ -128,7 +128,7 @@ async def test_connections_beyond_the_limit_are_closed_without_a_word() -> None:
 # Slow, narrow and half-open connections.
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_small_messages_pass_a_large_one_that_nobody_reads() -> None:
     ports = ports_of("a", "b")
     small: list[bytes] = []
@@ -165,7 +165,7 @@ async def test_small_messages_pass_a_large_one_that_nobody_reads() -> None:
         assert a.network.queued_bytes > 8 * 1024 * 1024
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_large_messages_arrive_after_their_connection_broke() -> None:
     ports = ports_of("a", "b")
     lengths: list[int] = []
@@ -198,7 +198,7 @@ async def test_large_messages_arrive_after_their_connection_broke() -> None:
         assert a.heard.connected == [node_id("b")]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_large_frame_may_take_longer_than_a_silence_if_it_keeps_coming() -> None:
     limits = PeerLimits(silence_s=0.4, frame_bytes_per_s_min=1_000, redial_s=(30.0, 30.0))
     a, _ = nodes_of("a", "b", limits=limits)
@@ -213,7 +213,7 @@ async def test_a_large_frame_may_take_longer_than_a_silence_if_it_keeps_coming()
 
 
 @pytest.mark.parametrize("purpose", ["messages", "bulk"])
-@on_both_loops
+@on_the_products_loop
 async def test_a_frame_that_comes_a_byte_at_a_time_ends_its_connection(purpose: str) -> None:
     limits = PeerLimits(silence_s=0.3, redial_s=(30.0, 30.0))
     a, _ = nodes_of("a", "b", limits=limits)
@@ -232,7 +232,7 @@ async def test_a_frame_that_comes_a_byte_at_a_time_ends_its_connection(purpose: 
         assert not a.heard.messages
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_hello_that_comes_a_byte_at_a_time_ends_its_connection() -> None:
     a, _ = nodes_of("a", "b", limits=PeerLimits(handshake_timeout_s=0.3))
     async with running(a), bare_member("b", a) as (reader, writer):
@@ -248,7 +248,7 @@ async def test_a_hello_that_comes_a_byte_at_a_time_ends_its_connection() -> None
         dribbling.cancel()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_who_never_begins_tls_is_let_go_and_keeps_no_member_out() -> None:
     limits = PeerLimits(handshake_timeout_s=1.0, connections_max=2, redial_s=(0.01, 0.05))
     a, b = nodes_of("a", "b", limits=limits)
@@ -268,7 +268,7 @@ async def test_who_never_begins_tls_is_let_go_and_keeps_no_member_out() -> None:
             await asyncio.sleep(0)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_member_with_many_connections_loses_its_oldest_and_keeps_nobody_out() -> None:
     ports = ports_of("a", "b", "c")
     limits = PeerLimits(connections_max=4, connections_per_peer_max=2, redial_s=(0.01, 0.05))

@@ -16,7 +16,6 @@ from loopback import (
     meet,
     node_id,
     nodes_of,
-    on_both_loops,
     on_the_products_loop,
     ports_of,
     running,
@@ -66,7 +65,7 @@ async def test_another_key_behind_an_address_is_reported_once_and_the_rest_run_o
         assert len(a.heard.problems) == 1
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_another_ledger_is_reported_by_both_sides() -> None:
     ports = ports_of("a", "b")
     a, b = make_node("a", ports), make_node("b", ports, ledger_id=bytes(32))
@@ -77,7 +76,7 @@ async def test_another_ledger_is_reported_by_both_sides() -> None:
             assert not node.network.connected and not node.heard.connected
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_right_key_under_another_nodes_id_is_refused() -> None:
     ports = ports_of("a", "b")
     a, b = make_node("a", ports), make_node("b", ports, own_id=node_id("c"))
@@ -87,7 +86,7 @@ async def test_a_right_key_under_another_nodes_id_is_refused() -> None:
         assert not a.network.connected and not b.network.connected
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_bare_member_is_greeted_by_name() -> None:
     a, _ = nodes_of("a", "b")
     async with running(a), bare_member("b", a) as (reader, writer):
@@ -116,7 +115,7 @@ async def test_a_bare_member_is_greeted_by_name() -> None:
         (b"GET / HTTP/1.1\r\n\r\n", "malformed"),
     ],
 )
-@on_both_loops
+@on_the_products_loop
 async def test_a_wrong_first_frame_gets_a_goodbye_with_its_reason(first: bytes, code: str) -> None:
     a, _ = nodes_of("a", "b")
     async with running(a), bare_member("b", a) as (reader, writer):
@@ -137,7 +136,7 @@ async def test_a_wrong_first_frame_gets_a_goodbye_with_its_reason(first: bytes, 
         (random.Random(7).randbytes(64), "allowed"),
     ],
 )
-@on_both_loops
+@on_the_products_loop
 async def test_a_wrong_later_frame_ends_that_connection_alone(wrong: bytes, said: str) -> None:
     ports = ports_of("a", "b", "c")
     a, c = make_node("a", ports, dials=["b", "c"]), make_node("c", ports, dials=["a"])
@@ -152,7 +151,7 @@ async def test_a_wrong_later_frame_ends_that_connection_alone(wrong: bytes, said
         await a.heard.until(lambda: (c.id, b"after") in a.heard.messages)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_frame_cut_short_is_never_heard() -> None:
     a, _ = nodes_of("a", "b")
     async with running(a):
@@ -168,7 +167,7 @@ async def test_a_frame_cut_short_is_never_heard() -> None:
         assert not a.heard.problems
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_random_bytes_after_a_hello_harm_nobody() -> None:
     ports = ports_of("a", "b", "c")
     a, c = make_node("a", ports, dials=["b", "c"]), make_node("c", ports, dials=["a"])
@@ -189,7 +188,7 @@ async def test_random_bytes_after_a_hello_harm_nobody() -> None:
         assert a.heard.codes <= {"malformed"}
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_who_is_not_a_member_or_speaks_no_tls_hears_nothing() -> None:
     a, _ = nodes_of("a", "b")
     async with running(a):
@@ -203,7 +202,7 @@ async def test_who_is_not_a_member_or_speaks_no_tls_hears_nothing() -> None:
         assert not a.heard.messages
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_member_that_dialled_as_itself_cannot_speak_for_another() -> None:
     ports = ports_of("a", "b", "c")
     a = make_node("a", ports)
@@ -230,7 +229,7 @@ async def test_a_member_that_dialled_as_itself_cannot_speak_for_another() -> Non
         (hello("b") + frame_of(FrameType.GOODBYE, Goodbye("malformed", "?")), "malformed"),
     ],
 )
-@on_both_loops
+@on_the_products_loop
 async def test_a_dialler_reports_what_is_wrong_with_the_answer(answer: bytes, code: str) -> None:
     ports = ports_of("a", "b")
 
@@ -250,7 +249,7 @@ async def test_a_dialler_reports_what_is_wrong_with_the_answer(answer: bytes, co
         assert f"127.0.0.1:{ports['b']}" in a.heard.problems[0][1]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_key_that_the_right_key_vouches_for_is_not_the_peer() -> None:
     ports = ports_of("a", "b")
     a = make_node("a", ports)
@@ -264,7 +263,7 @@ async def test_a_key_that_the_right_key_vouches_for_is_not_the_peer() -> None:
 
 
 @pytest.mark.parametrize("address", ["x" * 80 + ".example:1", "host:99999", "no-port", "a..b:1"])
-@on_both_loops
+@on_the_products_loop
 async def test_a_peer_with_an_impossible_address_is_unavailable_and_harms_no_other(
     address: str,
 ) -> None:

@@ -14,7 +14,7 @@ from loopback import (
     hello,
     make_node,
     node_id,
-    on_both_loops,
+    on_the_products_loop,
     running,
 )
 
@@ -125,14 +125,14 @@ async def answer(a: Node, b: Node, method: str, body: bytes = b"") -> list[bytes
     return [chunk async for chunk in a.network.call(b.id, method, body, timeout_s=20)]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_handler_hears_who_asks_and_what() -> None:
     async with consumer_and_provider() as (a, b, _):
         assert await answer(a, b, "echo", b"body") == [a.id, b"body"]
         assert await answer(a, b, "nothing") == []
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_twenty_megabytes_arrive_whole_and_in_order() -> None:
     async with consumer_and_provider() as (a, b, provider):
         chunks = await answer(a, b, "bulk")
@@ -141,14 +141,14 @@ async def test_twenty_megabytes_arrive_whole_and_in_order() -> None:
         await provider.closed.acquire()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_large_requests_arrive_whole() -> None:
     async with consumer_and_provider() as (a, b, _):
         body = sha256(b"seed").digest() * 200_000
         assert (await answer(a, b, "echo", body))[1] == body
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_handler_goes_no_further_than_a_slow_caller_lets_it() -> None:
     async with (
         consumer_and_provider() as (a, b, provider),
@@ -163,7 +163,7 @@ async def test_a_handler_goes_no_further_than_a_slow_caller_lets_it() -> None:
         assert sum([1 async for _ in chunks]) == BULK_CHUNKS - 1
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_refusal_comes_with_its_code_and_words_after_what_was_sent() -> None:
     async with consumer_and_provider() as (a, b, _):
         chunks = a.network.call(b.id, "refuse", b"too many rows", timeout_s=20)
@@ -174,7 +174,7 @@ async def test_a_refusal_comes_with_its_code_and_words_after_what_was_sent() -> 
 
 
 @pytest.mark.parametrize("detail", ["a\x00b", "e\u0301", "x" * 5000, "\U0001f9ec" * 2000, "Zürich"])
-@on_both_loops
+@on_the_products_loop
 async def test_no_words_of_a_handler_end_the_connection(detail: str) -> None:
     async with consumer_and_provider() as (a, b, provider):
         waiting = asyncio.create_task(answer(a, b, "wait", b"still here"))
@@ -194,7 +194,7 @@ async def test_no_words_of_a_handler_end_the_connection(detail: str) -> None:
         ("too-large", "AssertionError"),
     ],
 )
-@on_both_loops
+@on_the_products_loop
 async def test_a_failing_handler_is_an_internal_error_that_keeps_its_words(
     method: str, said: str
 ) -> None:
@@ -205,14 +205,14 @@ async def test_a_failing_handler_is_an_internal_error_that_keeps_its_words(
         assert await answer(a, b, "echo", b"goes on") == [a.id, b"goes on"]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_an_unknown_method_is_refused() -> None:
     async with consumer_and_provider() as (a, b, _):
         with pytest.raises(RpcError, match="unknown-method: abolish"):
             await answer(a, b, "abolish")
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_many_calls_share_a_connection_and_none_gets_anothers_answer() -> None:
     async with consumer_and_provider() as (a, b, _):
         bodies = [b"%d" % number * 1000 for number in range(100)]
@@ -222,7 +222,7 @@ async def test_many_calls_share_a_connection_and_none_gets_anothers_answer() -> 
         assert len(await bulk) == BULK_CHUNKS
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_both_sides_call_each_other() -> None:
     provider = Provider()
     ports = dict(zip("ab", free_ports(2), strict=True))
@@ -232,7 +232,7 @@ async def test_both_sides_call_each_other() -> None:
         assert len(there) == len(back) == BULK_CHUNKS
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_requests_beyond_the_limit_are_refused_and_room_comes_back() -> None:
     async with consumer_and_provider(PeerLimits(rpc_in_flight_max=2)) as (a, b, provider):
         waiting = [asyncio.create_task(answer(a, b, "wait", b"x")) for _ in range(2)]
@@ -245,7 +245,7 @@ async def test_requests_beyond_the_limit_are_refused_and_room_comes_back() -> No
         assert await answer(a, b, "wait", b"y") == [b"y"]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_cancelled_caller_closes_its_handler() -> None:
     async with consumer_and_provider() as (a, b, provider):
         waiting = asyncio.create_task(answer(a, b, "wait"))
@@ -258,7 +258,7 @@ async def test_a_cancelled_caller_closes_its_handler() -> None:
         assert await answer(a, b, "echo", b"next") == [a.id, b"next"]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_caller_that_leaves_a_long_answer_holds_up_nobody() -> None:
     async with consumer_and_provider() as (a, b, provider):
         for _ in range(3):
@@ -272,7 +272,7 @@ async def test_a_caller_that_leaves_a_long_answer_holds_up_nobody() -> None:
             provider.made = 0
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_caller_whose_time_is_over_closes_the_handler() -> None:
     async with consumer_and_provider() as (a, b, provider):
         with pytest.raises(PeerUnavailable, match="does not answer in time") as late:
@@ -283,7 +283,7 @@ async def test_a_caller_whose_time_is_over_closes_the_handler() -> None:
             await provider.closed.acquire()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_calls_fail_when_the_provider_stops_and_work_when_it_is_back() -> None:
     provider = Provider()
     ports = dict(zip("ab", free_ports(2), strict=True))
@@ -300,7 +300,7 @@ async def test_calls_fail_when_the_provider_stops_and_work_when_it_is_back() -> 
             assert await answer(a, b, "echo", b"back") == [a.id, b"back"]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_calls_fail_when_the_callers_node_stops() -> None:
     async with consumer_and_provider() as (a, b, provider):
         waiting = asyncio.create_task(answer(a, b, "wait"))
@@ -314,7 +314,7 @@ async def test_calls_fail_when_the_callers_node_stops() -> None:
             await provider.closed.acquire()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_there_is_no_call_to_who_is_no_peer() -> None:
     async with consumer_and_provider() as (a, _, _):
         with pytest.raises(PeerUnavailable, match="no such peer"):
@@ -339,7 +339,7 @@ def request(number: int, method: str, body: bytes = b"") -> bytes:
     return frame_of(FrameType.REQUEST, Request(number, method, body))
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_an_answer_is_chunks_and_an_end_with_the_requests_number() -> None:
     async with bare_caller() as (_, _, reader, writer):
         writer.write(request(41, "echo", b"x"))
@@ -349,7 +349,7 @@ async def test_an_answer_is_chunks_and_an_end_with_the_requests_number() -> None
         assert kind is FrameType.END and ENDED.decode(payload) == Ended(41)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_cancel_of_what_is_over_or_never_was_is_nothing() -> None:
     async with bare_caller() as (_, _, reader, writer):
         writer.write(frame_of(FrameType.CANCEL, Ended(5)) + request(5, "nothing"))
@@ -369,7 +369,7 @@ async def test_a_cancel_of_what_is_over_or_never_was_is_nothing() -> None:
         ((FRAME_BYTES_MAX + 1).to_bytes(4, "big"), "allowed"),
     ],
 )
-@on_both_loops
+@on_the_products_loop
 async def test_a_wrong_frame_ends_the_connection_and_its_handlers(wrong: bytes, said: str) -> None:
     async with bare_caller() as (b, provider, reader, writer):
         writer.write(request(99, "wait"))
@@ -384,7 +384,7 @@ async def test_a_wrong_frame_ends_the_connection_and_its_handlers(wrong: bytes, 
         assert b.heard.codes == {"malformed"}
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_caller_that_disappears_closes_its_handlers() -> None:
     async with bare_caller() as (_, provider, _, writer):
         writer.write(b"".join(request(number, "wait") for number in range(5)))
@@ -396,7 +396,7 @@ async def test_a_caller_that_disappears_closes_its_handlers() -> None:
                 await provider.closed.acquire()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_bare_caller_beyond_the_limit_hears_that_it_is_busy() -> None:
     async with bare_caller(PeerLimits(rpc_in_flight_max=1)) as (_, _, reader, writer):
         writer.write(request(1, "wait") + request(2, "wait"))
@@ -455,21 +455,21 @@ def end(number: int) -> bytes:
         (frame_of(FrameType.GOODBYE, Goodbye("malformed", "your request")), "your request"),
     ],
 )
-@on_both_loops
+@on_the_products_loop
 async def test_a_wrong_answer_is_an_unavailable_peer(reply: bytes, said: str) -> None:
     async with caller_of(reply) as a:
         with pytest.raises(PeerUnavailable, match=said):
             await answer_of_b(a)
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_answers_to_nobodys_request_are_passed_over() -> None:
     stray = chunk_of(9, b"x") + end(9) + frame_of(FrameType.ERROR, Failed(9, "busy", ""))
     async with caller_of(stray + chunk_of(1, b"mine") + stray + end(1)) as a:
         assert await answer_of_b(a) == [b"mine"]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_an_answer_cut_off_is_never_taken_for_a_whole_one() -> None:
     chunks = b"".join(chunk_of(1, b"%d" % number) for number in range(5))
     async with caller_of(chunks, close=True) as a:
@@ -480,7 +480,7 @@ async def test_an_answer_cut_off_is_never_taken_for_a_whole_one() -> None:
         assert got == [b"0", b"1", b"2", b"3", b"4"]
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_whole_answer_stays_whole_though_the_connection_broke_before_it_was_read() -> None:
     count = ANSWER_CHUNKS_MAX - 1
     chunks = b"".join(chunk_of(1, b"%d" % number) for number in range(count))

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 
 import pytest
-from loopback import make_node, on_both_loops, ports_of, running
+from loopback import make_node, on_the_products_loop, ports_of, running
 
 from node.peers import PeerUnavailable, RpcError
 
@@ -17,7 +17,7 @@ async def echo(sender: bytes, body: bytes) -> AsyncIterator[bytes]:
 HANDLERS = {"echo": echo}
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_who_is_known_to_a_stranger_gets_the_whole_answer_and_a_refusal_by_name() -> None:
     ports = ports_of("a", "b")
     asker = make_node("a", ports, dials=[])
@@ -32,7 +32,7 @@ async def test_who_is_known_to_a_stranger_gets_the_whole_answer_and_a_refusal_by
         assert asker.network.connected == frozenset()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_who_is_of_another_ledger_or_finds_nobody_hears_nothing() -> None:
     ports = ports_of("a", "c", "d")
     asker = make_node("a", ports, dials=[])

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
-from loopback import on_both_loops, tls_key, tls_seed, vouched_for, with_chain
+from loopback import on_the_products_loop, tls_key, tls_seed, vouched_for, with_chain
 
 from node.peers.tls import anchor, make_context, own_certificate, peer_key
 
@@ -143,7 +143,7 @@ def test_an_anchor_has_the_issuers_name_and_the_ledgers_key() -> None:
     assert trusted.public_key() == own.public_key()
 
 
-@on_both_loops
+@on_the_products_loop
 async def test_a_key_is_learnt_from_a_connection_of_the_loop() -> None:
     learnt: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
