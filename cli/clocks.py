@@ -7,12 +7,10 @@ import click
 from audit.admissions import signatories_in
 from audit.clocks import APART_MS, Reading, readings
 from audit.proofs.check import moment
-from audit.sources.opening import open_ledger
-from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import Failure, JsonOption, console, emit_json, table, unreadable
-from ledger.errors import LedgerError
+from cli.show import JsonOption, console, emit_json, table
+from cli.targets import opened
 
 
 @click.command()
@@ -37,15 +35,8 @@ def clocks(
     """
     del url
     genesis = read_genesis(genesis_path)
-    try:
-        with open_ledger(target, token) as source:
-            found = list(readings(source, signatories_in(genesis, [source])))
-    except Unreadable as error:
-        raise unreadable(error) from None
-    except LedgerError as error:
-        raise Failure(
-            f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
-        ) from None
+    with opened(target, token) as source:
+        found = list(readings(source, signatories_in(genesis, [source])))
     apart = [each for each in found if abs(each.apart_ms) > 1_000 * seconds]
     if as_json:
         emit_json([_as_json(each, far=each in apart) for each in found])

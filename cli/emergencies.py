@@ -7,13 +7,11 @@ import click
 
 from audit.emergencies import ALARMING, OUTCOMES, Emergencies, emergencies
 from audit.proofs.check import moment
-from audit.sources.opening import open_ledger
-from audit.verify import Unreadable
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis
-from cli.show import Failure, JsonOption, console, emit_json, unreadable
+from cli.show import JsonOption, console, emit_json
+from cli.targets import opened
 from contracts.grants import Act, Grant
-from ledger.errors import LedgerError
 
 
 @click.command("emergencies")
@@ -31,15 +29,8 @@ def emergencies_command(
     """
     del url
     genesis = read_genesis(genesis_path)
-    try:
-        with open_ledger(target, token) as source:
-            found = emergencies(source, genesis)
-    except Unreadable as error:
-        raise unreadable(error) from None
-    except LedgerError as error:
-        raise Failure(
-            f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
-        ) from None
+    with opened(target, token) as source:
+        found = emergencies(source, genesis)
     if as_json:
         emit_json([_as_json(found, value) for value in found.grants])
     else:

@@ -6,11 +6,9 @@ import click
 
 from audit.gaps import GAPS, Gap, Reconciliation, reconcile
 from audit.proofs.check import moment
-from audit.sources.opening import open_ledger
-from audit.verify import Unreadable
 from cli.client import node_options
-from cli.show import Failure, JsonOption, console, emit_json, unreadable
-from ledger.errors import LedgerError
+from cli.show import JsonOption, console, emit_json
+from cli.targets import opened
 
 
 @click.command()
@@ -31,15 +29,8 @@ def gaps(target: str, grace_minutes: int, url: str, token: str | None, as_json: 
     is a reason to ask both sides. Exit 1 if there is one.
     """
     del url
-    try:
-        with open_ledger(target, token) as source:
-            found = reconcile(source, grace_ms=60_000 * grace_minutes)
-    except Unreadable as error:
-        raise unreadable(error) from None
-    except LedgerError as error:
-        raise Failure(
-            f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
-        ) from None
+    with opened(target, token) as source:
+        found = reconcile(source, grace_ms=60_000 * grace_minutes)
     if as_json:
         emit_json(_as_json(target, found))
     else:

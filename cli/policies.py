@@ -6,13 +6,11 @@ from typing import Any
 import click
 
 from audit.policies import Automatic, automatic_decisions
-from audit.sources.opening import open_ledger
-from audit.verify import Unreadable
 from cli.client import connect, node_options
 from cli.proofs import ExistingFile, GenesisOption, read_genesis
-from cli.show import Failure, JsonOption, console, emit_json, table, unreadable
+from cli.show import JsonOption, console, emit_json, table
+from cli.targets import opened
 from cli.writing import Writer, writes
-from ledger.errors import LedgerError
 
 
 @click.group()
@@ -88,15 +86,8 @@ def policies_command(
     """
     del url
     genesis = read_genesis(genesis_path)
-    try:
-        with open_ledger(target, token) as source:
-            found = automatic_decisions(source, genesis)
-    except Unreadable as error:
-        raise unreadable(error) from None
-    except LedgerError as error:
-        raise Failure(
-            f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
-        ) from None
+    with opened(target, token) as source:
+        found = automatic_decisions(source, genesis)
     wrong = [each for each in found if not each.supported]
     if as_json:
         emit_json([_as_json(each) for each in found])

@@ -19,16 +19,15 @@ from audit.listed import listed_proofs
 from audit.proofs.build import Prover, Unprovable
 from audit.proofs.check import moment
 from audit.questions import ALWAYS, QUESTIONS, Answer, Database, Question, Unanswerable
-from audit.sources.opening import open_ledger
 from audit.sources.replayed import ReplayedSource
 from audit.sources.scratch_folder import ScratchFolder
 from audit.tables import SCHEMA, Tables, make_tables
-from audit.verify import Source, Unreadable
+from audit.verify import Source
 from cli.audit import verify_source
 from cli.client import node_options
 from cli.proofs import GenesisOption, read_genesis, write_new
-from cli.show import Failure, console, emit_json, errors, table, unreadable
-from ledger.errors import LedgerError
+from cli.show import Failure, console, emit_json, errors, table
+from cli.targets import opened
 from ledger.genesis import GenesisFile
 
 FORMS = ("table", "json", "csv", "parquet")
@@ -92,7 +91,7 @@ class MomentType(click.ParamType[int]):
 def read_tables(target: str, genesis_path: Path, token: str | None) -> Tables:
     """The ledger that a person named, as tables without each exchange's halves. Raises Failure."""
     genesis = read_genesis(genesis_path)
-    with _source(target, token) as source, ScratchFolder() as scratch:
+    with opened(target, token) as source, ScratchFolder() as scratch:
         return make_tables(source, genesis, exchanges=False, scratch=scratch)
 
 
@@ -107,19 +106,6 @@ def _opened(source: Source, genesis: GenesisFile, **options: Any) -> Iterator["F
         tables = make_tables(source, genesis, scratch=scratch, keep=database.add, **options)
         database.set_time(tables.time_ms)
         yield Found(tables, database)
-
-
-@contextmanager
-def _source(target: str, token: str | None) -> Iterator[Source]:
-    try:
-        with open_ledger(target, token) as source:
-            yield source
-    except Unreadable as error:
-        raise unreadable(error) from None
-    except LedgerError as error:
-        raise Failure(
-            f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
-        ) from None
 
 
 @click.command()
@@ -171,7 +157,7 @@ def ask(
     parameters = _parameters(question, asked, given, from_ms, to_ms)
     _check_output(form, output)
     genesis = read_genesis(genesis_path)
-    with _source(target, token) as source:
+    with opened(target, token) as source:
         height = None if proof is None else _verified_height(genesis, source, proof, target)
         with _opened(source, genesis, height_max=height) as found:
             _check_named(found, parameters)
@@ -287,7 +273,7 @@ def sql(
     del url
     _check_output(form, output)
     genesis = read_genesis(genesis_path)
-    with _source(target, token) as source, _opened(source, genesis) as found:
+    with opened(target, token) as source, _opened(source, genesis) as found:
         _answer(query, query, {}, found, form, output, REEXECUTED)
 
 
@@ -313,7 +299,7 @@ def tables_command(
     if output.exists():
         raise Failure(f"{output} is there already", "Choose another name; nothing is overwritten.")
     genesis = read_genesis(genesis_path)
-    with _source(target, token) as source, _opened(source, genesis) as found:
+    with opened(target, token) as source, _opened(source, genesis) as found:
         found.database.save(output)
         counts = ", ".join(
             f"{found.database.ask(f'FROM {name} SELECT count(*)').rows[0][0]} {name}"

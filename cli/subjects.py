@@ -4,18 +4,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
-from audit.openings import parse_openings
+from audit.openings import Opening, parse_openings
 from audit.proofs.check import moment
-from audit.sources.opening import open_ledger
 from audit.subjects import SUBJECT_FAULTS, Recount, SubjectFault, recount
-from audit.verify import Unreadable
 from cli.client import connect, node_options
-from cli.show import Failure, JsonOption, console, emit_json, table, unreadable
-from ledger.errors import LedgerError
+from cli.show import Failure, JsonOption, console, emit_json, table
+from cli.targets import opened
+from ledger.errors import Malformed
 
 
 @click.command()
@@ -41,13 +40,16 @@ def openings(
     parts = client.stream("/v1/openings", grant_id=grant_id, queries=queries or None)
     count = 0
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with open(os.open(output, flags, 0o600), "wb") as file, _removed_unless_whole(output):
+        made = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with _removed_unless_whole(output), open(made, "wb") as file:
             for part in parts:
                 count += part.count(b"\n")
                 file.write(part)
     except OSError as error:
-        raise Failure(f"cannot write {output}: {error.strerror}", "Check the path.") from None
+        raise Failure(
+            f"cannot write {output}: {error.strerror}",
+            "Check the path, and the space that is left.",
+        ) from None
     console.print(f"{output}: {count} exchanges", markup=False)
 
 
@@ -74,25 +76,32 @@ def subjects(target: str, shown: Path, url: str, token: str | None, as_json: boo
     is what `audit openings` wrote, or several such files joined. Exit 1 if something does not fit.
     """
     del url
-    try:
-        with open_ledger(target, token) as source, shown.open("rb") as lines:
-            found = recount(source, parse_openings(lines))
-    except OSError as error:
-        raise Failure(f"cannot read {shown}: {error.strerror}", "Check the path.") from None
-    except Unreadable as error:
-        raise unreadable(error) from None
-    except LedgerError as error:
-        if error.what == "opening":
-            raise Failure(f"{shown}: {error}", "Fetch it again: `audit openings`.") from None
-        raise Failure(
-            f"{target}: {error}", "Run `concordat audit verify`; it names what is wrong."
-        ) from None
+    with _lines(shown) as lines, opened(target, token) as source:
+        found = recount(source, _openings(shown, lines))
     if as_json:
         emit_json(_as_json(target, found))
     else:
         _show(found)
     if found.faults:
         raise SystemExit(1)
+
+
+@contextmanager
+def _lines(shown: Path) -> Iterator[BinaryIO]:
+    try:
+        file = shown.open("rb")
+    except OSError as error:
+        raise Failure(f"cannot read {shown}: {error.strerror}", "Check the path.") from None
+    with file:
+        yield file
+
+
+def _openings(shown: Path, lines: BinaryIO) -> Iterator[Opening]:
+    """What the file holds; its faults are the file's, not the ledger's. Raises Failure."""
+    try:
+        yield from parse_openings(lines)
+    except Malformed as error:
+        raise Failure(f"{shown}: {error}", "Fetch it again: `audit openings`.") from None
 
 
 def _show(found: Recount) -> None:

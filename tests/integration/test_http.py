@@ -2,7 +2,6 @@
 
 import base64
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -548,72 +547,3 @@ def test_an_answer_of_a_node_carries_what_proves_it_complete(
     problem(
         ask(node, "GET", "/v1/audit/timeline", role="auditor", params=missing), "invalid-request"
     )
-
-
-def refused_start(folder: Path) -> str:
-    done = subprocess.run(
-        program("concordat-node", "run", "--config", str(folder / "node.toml")),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 1 and "what to do:" in done.stderr
-    return done.stderr
-
-
-def test_a_node_that_cannot_start_says_why(cluster: Cluster, tmp_path: Path) -> None:
-    housing = cluster["housing"].folder
-    for name in ("keys", "genesis.json", "node.toml"):
-        subprocess.run(["cp", "-a", str(housing / name), str(tmp_path / name)], check=True)
-    assert "cannot listen for apps" in refused_start(tmp_path)
-    config = (tmp_path / "node.toml").read_text()
-    free = config.replace(f":{cluster['housing'].http_port}", ":0")
-    (tmp_path / "node.toml").write_text(free)
-    assert "cannot listen for peers" in refused_start(tmp_path)
-    (tmp_path / "node.toml").write_text(config.replace("listen", "listne"))
-    assert "did you mean listen?" in refused_start(tmp_path)
-    (tmp_path / "node.toml").write_text(free)
-    genesis = json.loads((tmp_path / "genesis.json").read_text())
-    whole = list(genesis["signatures"])
-    genesis["signatures"] = whole[1:]
-    (tmp_path / "genesis.json").write_text(json.dumps(genesis))
-    assert "not signed by health" in refused_start(tmp_path)
-
-
-def test_a_data_directory_of_another_ledger_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    other = Cluster(tmp_path, {"housing": "Another Housing Bureau"})
-    try:
-        found_here(other)
-        other.start()
-        other["housing"].stop()
-        third = Cluster(tmp_path / "third", {"housing": "A third Housing Bureau"})
-        third.folder.mkdir()
-        found_here(third)
-        data = third["housing"].folder / "data"
-        subprocess.run(["cp", "-a", str(other["housing"].folder / "data"), str(data)], check=True)
-        assert "another ledger" in refused_start(third["housing"].folder)
-    finally:
-        other.close()
-
-
-def test_a_node_that_starts_alone_says_what_it_waits_for_and_joins(tmp_path: Path) -> None:
-    made = Cluster(tmp_path, TITLES)
-    try:
-        found_here(made)
-        alone = made["housing"]
-        alone.start()
-
-        def waits() -> bool:
-            try:
-                answer = ask(alone, "GET", "/readyz", role=None)
-            except httpx2.HTTPError:
-                return False
-            return answer.status_code == 503 and "1 peers have to be reached" in answer.text
-
-        wait_for(waits, "the node to say what it waits for")
-        made["health"].start()
-        made.wait_ready(alone)
-        assert ask(alone, "POST", "/v1/datasets", json=offer("joined")).status_code == 201
-    finally:
-        made.close()
